@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made from requirements.lock when it is missing or older.
+SHELL := /bin/bash
+PY := .venv/bin/python
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help demo test test-quick lint format lock clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.venv/.ready: requirements.lock pyproject.toml
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: .venv/.ready ## the whole road on real data, then a ranking and a report (DATASET=kuairand-pure for the other log)
+	$(if $(DATASET),$(BIN)/gatehouse use $(DATASET))
+	$(BIN)/gatehouse demo
+
+test: .venv/.ready ## all tests
+	$(BIN)/pytest
+
+test-quick: .venv/.ready ## the tests that take seconds
+	$(BIN)/pytest -m "not slow and not spark and not airflow and not e2e"
+
+lint: .venv/.ready ## ruff, mypy --strict and the import layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.ready ## let ruff put the code in order
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
+	infra/airflow/standalone.sh
+
+lock: ## resolve requirements.in anew into requirements.lock
+	rm -rf .lock-venv && python3 -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet -r requirements.in
+	.lock-venv/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	rm -rf .lock-venv
+
+clean: ## remove everything the road wrote; downloads in raw/ stay
+	rm -rf lake feast models registry reports runs airflow .dvc/cache .dvc/tmp dvc.lock

@@ -1,0 +1,1 @@
+"""What a feature is and how it is read: declarations, their compilers, Feast stores, lookups."""

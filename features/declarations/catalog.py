@@ -1,0 +1,141 @@
+"""Everything declared for one data set: tasks, entities, views and the services models read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from features.declarations.entities import ITEM, SCENARIO, USER, Entity
+from features.declarations.errors import DeclarationError
+from features.declarations.features import Feature
+from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
+from features.declarations.names import checked_name
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A label to predict.
+
+    Attributes:
+        name: for example "click"; its column in the event table is `label_click`.
+        prior: its rate over the whole log, roughly; smooths the rate features.
+    """
+
+    name: str
+    prior: float
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "task")
+        if not 0.0 < self.prior < 1.0:
+            raise DeclarationError(f"task {self.name}: prior {self.prior} is not within (0, 1)")
+
+    @property
+    def column(self) -> str:
+        return f"label_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A frozen list of views that a model version is trained on; becomes a Feast FeatureService."""
+
+    name: str
+    views: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "feature service")
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How many rows a day may have, relative to the median of the days before it."""
+
+    min_ratio: float
+    max_ratio: float
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The declarations of one data set.
+
+    Attributes:
+        dataset: its name, for example "kuairand-pure".
+        tasks: labels to predict; the first is the one lists are ranked by.
+        entities: every entity whose id column the event table has; user, item and scenario come first.
+        context: features known with the request itself, columns of the event table.
+        views: all feature groups, sequences and profiles.
+        services: what models may be trained on.
+        volume: bounds of a day's row count.
+    """
+
+    dataset: str
+    tasks: tuple[Task, ...]
+    entities: tuple[Entity, ...]
+    views: tuple[View, ...]
+    services: tuple[Service, ...]
+    volume: Volume
+    context: tuple[Feature, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.entities[:3] != (USER, ITEM, SCENARIO):
+            raise DeclarationError(f"catalog {self.dataset}: entities must begin with user, item, scenario")
+        if not self.tasks:
+            raise DeclarationError(f"catalog {self.dataset} declares no task")
+        tasks = {task.name for task in self.tasks}
+        names: set[str] = set()
+        for view in self.views:
+            if view.name in names:
+                raise DeclarationError(f"catalog {self.dataset} declares view {view.name} twice")
+            names.add(view.name)
+            for key in view.keys:
+                if key not in self.entities:
+                    raise DeclarationError(
+                        f"view {view.name} is keyed by {key.name}, which {self.dataset} has no column for"
+                    )
+            missing = set() if isinstance(view, Profile) else set(view.tasks) - tasks
+            if missing:
+                raise DeclarationError(
+                    f"view {view.name} uses the unknown task {', '.join(sorted(missing))}; "
+                    f"{self.dataset} has {', '.join(sorted(tasks))}"
+                )
+        for service in self.services:
+            unknown = set(service.views) - names
+            if unknown:
+                raise DeclarationError(
+                    f"feature service {service.name} names unknown views: {', '.join(sorted(unknown))}"
+                )
+
+    @cached_property
+    def aggregates(self) -> tuple[FeatureGroup | SequenceGroup, ...]:
+        """Views built from events, in declaration order."""
+        return tuple(view for view in self.views if not isinstance(view, Profile))
+
+    @cached_property
+    def profiles(self) -> tuple[Profile, ...]:
+        return tuple(view for view in self.views if isinstance(view, Profile))
+
+    def view(self, name: str) -> View:
+        """The view called `name`; `DeclarationError` when there is none."""
+        for view in self.views:
+            if view.name == name:
+                return view
+        raise DeclarationError(
+            f"{self.dataset} has no view {name!r}; it has {', '.join(view.name for view in self.views)}"
+        )
+
+    def service(self, name: str) -> Service:
+        """The feature service called `name`; `DeclarationError` when there is none."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise DeclarationError(
+            f"{self.dataset} has no feature service {name!r}; "
+            f"it has {', '.join(service.name for service in self.services)}"
+        )
+
+    def service_columns(self, service: str) -> Iterator[tuple[str, Feature]]:
+        """Yield (training-set column, feature) of a service: `<view>__<feature>`, Feast's full names."""
+        for name in self.service(service).views:
+            for feature in self.view(name).features:
+                yield f"{name}__{feature.name}", feature

@@ -1,0 +1,82 @@
+"""KuaiRand-Pure: a short-video app with 15 tabs; a tab is a scenario."""
+
+from __future__ import annotations
+
+from features.declarations.catalog import Catalog, Service, Task, Volume
+from features.declarations.engagement import standard_engagement
+from features.declarations.entities import AUTHOR, ITEM, SCENARIO, TAG, USER
+from features.declarations.features import DType, Encoding, Feature, Role
+from features.declarations.groups import Profile, SequenceGroup
+
+TASKS = (
+    Task("click", prior=0.44, description="the video was opened"),
+    Task("long_view", prior=0.31, description="watched for long, by the publisher's own rule"),
+    Task("like", prior=0.017, description="liked"),
+)
+WINDOWS = (1, 3, 14)
+
+
+def _category(name: str, max_null_share: float = 0.0) -> Feature:
+    return Feature(name, DType.STRING, Role.GENERAL, Encoding.CATEGORY, max_null_share=max_null_share)
+
+
+def _count(name: str, max_null_share: float = 0.0) -> Feature:
+    return Feature(
+        name, DType.FLOAT, Role.GENERAL, Encoding.LOG, default=0.0, low=0.0, max_null_share=max_null_share
+    )
+
+
+USER_PROFILE = Profile(
+    name="user_profile",
+    keys=(USER,),
+    table="users",
+    columns=(
+        _category("user_active_degree"),
+        _category("is_live_streamer", max_null_share=1.0),
+        _category("is_video_author"),
+        _count("follow_user_num"),
+        _count("fans_user_num"),
+        _count("friend_user_num"),
+        _count("register_days"),
+        *(_category(f"onehot_feat{index}", max_null_share=0.1) for index in range(18)),
+    ),
+    description="What the publisher knows of a user.",
+)
+ITEM_PROFILE = Profile(
+    name="item_profile",
+    keys=(ITEM,),
+    table="items",
+    columns=(
+        _category("video_type"),
+        _category("upload_type"),
+        _category("music_type", max_null_share=0.1),
+        _count("video_duration", max_null_share=0.1),
+        _count("item_age_days"),
+    ),
+    links=(AUTHOR, TAG),
+    description="What the publisher knows of a video.",
+)
+POSITIVES = SequenceGroup(
+    name="user_positives",
+    keys=(USER,),
+    task="click",
+    elements=(ITEM, AUTHOR, TAG, SCENARIO),
+    length=20,
+    window=14,
+    description="The videos a user opened last.",
+)
+VIEWS = (
+    *standard_engagement(TASKS, WINDOWS, (AUTHOR,), (USER, TAG), (USER, AUTHOR)),
+    POSITIVES,
+    USER_PROFILE,
+    ITEM_PROFILE,
+)
+CATALOG = Catalog(
+    dataset="kuairand-pure",
+    tasks=TASKS,
+    entities=(USER, ITEM, SCENARIO, AUTHOR, TAG),
+    views=VIEWS,
+    services=(Service("ranker_v1", tuple(view.name for view in VIEWS)),),
+    volume=Volume(min_ratio=0.1, max_ratio=5.0),
+    context=(Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),),
+)

@@ -1,0 +1,244 @@
+"""The `gatehouse` command: one subcommand a stage, and what people do with the results.
+
+Stages are imported when they run, so that `--help` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from features.declarations.errors import GatehouseError
+from pipelines.days import Days
+from pipelines.settings import Settings
+
+app = typer.Typer(
+    name="gatehouse",
+    help="From an impression log to a published multi-scenario ranker, one command a stage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+STAGES_PANEL = "Stages, in the order of the road"
+USE_PANEL = "Use what was built"
+
+DsOption = Annotated[
+    str | None,
+    typer.Option("--ds", metavar="YYYY-MM-DD", help="A single UTC day; by default all days of params.yaml."),
+]
+StartOption = Annotated[
+    str | None, typer.Option("--start", metavar="YYYY-MM-DD", help="First UTC day of a range.")
+]
+EndOption = Annotated[
+    str | None, typer.Option("--end", metavar="YYYY-MM-DD", help="Last UTC day of a range, included.")
+]
+LastDsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ds", metavar="YYYY-MM-DD", help="Last UTC day of the run; by default the last day of params.yaml."
+    ),
+]
+
+
+class Gate(StrEnum):
+    """What a gate stands behind."""
+
+    EVENTS = "events"
+    FEATURES = "features"
+    TRAINING = "training"
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; write it as 2022-05-01") from None
+
+
+def _days(settings: Settings, ds: str | None, start: str | None, end: str | None) -> Days:
+    if ds is not None and (start or end):
+        raise typer.BadParameter("give --ds or a range with --start and --end, not both")
+    if ds is not None:
+        return Days.one(_day(ds))
+    whole = settings.dataset_params.days
+    first = _day(start) if start else whole.start
+    last = _day(end) if end else whole.end
+    if first > last:
+        raise typer.BadParameter(f"--start {first} is after --end {last}")
+    return Days(start=first, end=last)
+
+
+def _last_day(settings: Settings, ds: str | None) -> date:
+    return _day(ds) if ds else settings.dataset_params.days.end
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def ingest(ds: DsOption = None, start: StartOption = None, end: EndOption = None) -> None:
+    """Read the raw log into lake/events, users and items; what is unusable goes to quarantine, with its reason."""
+    from pipelines.ingest import ingest
+
+    settings = Settings()
+    ingest(settings, _days(settings, ds, start, end))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def aggregate(ds: DsOption = None, start: StartOption = None, end: EndOption = None) -> None:
+    """Sum validated events into daily tiles, and tiles into each day's snapshot of every feature group."""
+    from pipelines.aggregate import aggregate
+
+    settings = Settings()
+    aggregate(settings, _days(settings, ds, start, end))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def validate(
+    what: Annotated[Gate, typer.Argument(help="Which gate to hold.")],
+    ds: DsOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+) -> None:
+    """Hold a gate: check partitions against their declared expectations; later stages refuse what did not pass."""
+    from pipelines.validate import validate_events, validate_features, validate_training
+
+    settings = Settings()
+    if what is Gate.TRAINING:
+        validate_training(settings, _last_day(settings, ds))
+        return
+    check = validate_events if what is Gate.EVENTS else validate_features
+    check(settings, _days(settings, ds, start, end))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def materialize(ds: LastDsOption = None) -> None:
+    """Write the validated snapshot of a day into Feast's online store, where lookups find it."""
+    from pipelines.materialize import materialize
+
+    settings = Settings()
+    materialize(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def assemble(ds: LastDsOption = None) -> None:
+    """Join events with the features known at their instant, and encode them for training."""
+    from pipelines.assemble import assemble
+
+    settings = Settings()
+    assemble(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def train(
+    model: Annotated[str, typer.Argument(help="A model of params.yaml, for example pepnet.")],
+    ds: LastDsOption = None,
+) -> None:
+    """Train one model on the assembled days; continues from its checkpoint when it was interrupted."""
+    from pipelines.train import train
+
+    settings = Settings()
+    train(settings, _last_day(settings, ds), model)
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def evaluate(ds: LastDsOption = None) -> None:
+    """Score every trained model and LightGBM on the test days, per scenario and task."""
+    from pipelines.evaluate import evaluate
+
+    settings = Settings()
+    evaluate(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def publish(ds: LastDsOption = None) -> None:
+    """Make the chosen model a new version in the registry, if it passed evaluation."""
+    from pipelines.publish import publish
+
+    settings = Settings()
+    publish(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
+def report(ds: LastDsOption = None) -> None:
+    """Write reports/index.html: data health, gates, curves, metrics and what the gates inside the models do."""
+    from pipelines.report import report
+
+    settings = Settings()
+    report(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def lookup(
+    user: Annotated[str, typer.Option(help="User id.")],
+    scenario: Annotated[str, typer.Option(help="Scenario id.")],
+    item: Annotated[list[str], typer.Option(help="Item id; repeat for several.")],
+) -> None:
+    """Print the features the online store holds for a user, a scenario and items."""
+    from pipelines.rank import print_lookup
+
+    print_lookup(Settings(), user=user, scenario=scenario, items=item)
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def rank(
+    user: Annotated[str, typer.Option(help="User id.")],
+    scenario: Annotated[list[str], typer.Option(help="Scenario id; repeat to compare scenarios.")],
+    top: Annotated[int, typer.Option(help="How many items to show.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="NAME@VERSION; by default the latest of params.yaml's.")
+    ] = None,
+) -> None:
+    """Rank all items for a user with a published model and the features looked up online."""
+    from pipelines.rank import print_ranking
+
+    print_ranking(Settings(), user=user, scenarios=scenario, top=top, model=model)
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def pull(
+    reference: Annotated[
+        str, typer.Argument(metavar="NAME@VERSION", help="For example pepnet@latest or pepnet@v1.0.0.")
+    ],
+    into: Annotated[Path | None, typer.Option(help="Target folder; by default ./NAME.")] = None,
+) -> None:
+    """Fetch a published model into a folder and verify its hashes."""
+    from pipelines.registry import pull
+
+    console = Console()
+    folder = pull(Settings(), reference, into)
+    console.print(f"{reference} is in [bold]{folder}[/bold], every hash verified")
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def demo() -> None:
+    """Run the whole road with DVC, then show the metrics, a ranking and where the report is."""
+    from pipelines.demo import demo
+
+    demo(Settings())
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def use(
+    dataset: Annotated[str, typer.Argument(help="movielens-100k, kuairand-pure, simulated or custom.")],
+) -> None:
+    """Make params.yaml name another data set; each keeps its own lake, models and registry."""
+    from pipelines.use import use
+
+    use(Settings(), dataset)
+
+
+def main() -> NoReturn:
+    """Run the command line; the project's own errors end in one readable line, not a traceback."""
+    from pipelines.console import configure_logging
+
+    configure_logging(Settings().log_format)
+    try:
+        app()
+    except GatehouseError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)

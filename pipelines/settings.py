@@ -1,0 +1,167 @@
+"""One settings object: params.yaml for what changes results, the environment for where things run."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.declarations.catalog import Catalog
+from features.declarations.catalogs import DATASETS, find_catalog
+from pipelines.days import DAY, Days
+from pipelines.errors import SettingsError
+from training.config import TrainConfig
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(_Strict):
+    """How many days are trained on, validated on and tested on; they end on the run's last day."""
+
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+
+    def days(self, end: date) -> dict[str, Days]:
+        """Name of the part to its days, in order of time."""
+        test = Days.ending(end, self.test)
+        validation = Days.ending(test.start - DAY, self.validation)
+        train = Days.ending(validation.start - DAY, self.train)
+        return {"train": train, "validation": validation, "test": test}
+
+
+class Simulation(_Strict):
+    """Size of the simulated log."""
+
+    users: int = Field(default=2000, ge=1)
+    items: int = Field(default=500, ge=1)
+    scenarios: int = Field(default=4, ge=1)
+    events_per_day: int = Field(default=20_000, ge=1)
+    seed: int = 7
+
+
+class DatasetParams(_Strict):
+    """One data set's days, split and, where it has them, its own settings."""
+
+    days: Days
+    split: Split
+    mapping: Path | None = None
+    simulation: Simulation = Simulation()
+
+
+class FeatureParams(_Strict):
+    service: str
+
+
+class EvaluateParams(_Strict):
+    min_positives: int = Field(default=10, ge=1)
+
+
+class PublishParams(_Strict):
+    model: str
+    max_auc_drop: float = Field(default=0.01, ge=0.0)
+
+
+class Params(_Strict):
+    """params.yaml, checked."""
+
+    dataset: str
+    datasets: dict[str, DatasetParams]
+    features: FeatureParams
+    train: TrainConfig
+    evaluate: EvaluateParams
+    publish: PublishParams
+
+
+class Settings(BaseSettings):
+    """Where things are and run; every field can be set as GATEHOUSE_<FIELD>.
+
+    Attributes:
+        home: folder that holds params.yaml and everything the road writes; the checkout by default.
+        raw: folder with already downloaded raw data sets, one subfolder each.
+        spark_master: Spark master URL.
+        spark_driver_memory: heap of the driver, Spark notation.
+        registry: git URL or path of the model registry; a local one under `home` by default.
+        registry_remote: DVC remote of the registry; a local folder by default.
+        device: "auto", "cpu" or "cuda".
+        log_format: "text" or "json".
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GATEHOUSE_", frozen=True)
+
+    home: Path = CHECKOUT
+    raw: Path | None = None
+    spark_master: str = "local[*]"
+    spark_driver_memory: str = "2g"
+    registry: str | None = None
+    registry_remote: str | None = None
+    device: str = "auto"
+    log_format: str = "text"
+
+    @cached_property
+    def params(self) -> Params:
+        """The contents of params.yaml.
+
+        Raises:
+            SettingsError: the file is missing, or an entry is wrong; every wrong entry is named.
+        """
+        path = self.home / "params.yaml"
+        try:
+            params = Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise SettingsError(
+                f"no params.yaml in {self.home}; set GATEHOUSE_HOME to a folder with one"
+            ) from None
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{path} is not valid YAML: {error}") from error
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"{path}: {wrong}") from error
+        if params.dataset not in DATASETS or params.dataset not in params.datasets:
+            raise SettingsError(
+                f"{path}: dataset {params.dataset!r} is not one of {', '.join(DATASETS)} with a section under `datasets`"
+            )
+        return params
+
+    @property
+    def dataset(self) -> str:
+        return self.params.dataset
+
+    @property
+    def dataset_params(self) -> DatasetParams:
+        return self.params.datasets[self.dataset]
+
+    @property
+    def mapping(self) -> Path | None:
+        """The custom data set's mapping file, relative to `home`."""
+        mapping = self.dataset_params.mapping
+        return None if mapping is None else self.home / mapping
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return find_catalog(self.dataset, self.mapping)
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake" / self.dataset
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models" / self.dataset
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def runs(self) -> Path:
+        """Timings, checkpoints and other notes of runs; nothing downstream reads them."""
+        return self.home / "runs" / self.dataset

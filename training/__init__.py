@@ -1,0 +1,1 @@
+"""Dynamic-weight rankers: models, layers, data, loop, metrics and the published form."""

@@ -1,0 +1,1 @@
+"""Training data: the input specification, encoders, and arrays gathered by the batch."""

@@ -1,0 +1,88 @@
+"""The input specification: which encoded columns a model reads, by role. Plain data, saved with the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from features.declarations.features import Encoding, Role
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IdField(_Frozen):
+    """A categorical column: position in `ids`, looked up in `table`; index 0 is unseen or missing.
+
+    Attributes:
+        column: training-set column, for example "user_id" or "user_profile__gender".
+        role: what models may use it for.
+        encoding: `id` for entity ids (they make priors and are dropped out), else `category`.
+        table: the vocabulary and embedding table it shares.
+    """
+
+    column: str
+    role: Role
+    encoding: Encoding
+    table: str
+
+
+class NumericField(_Frozen):
+    """A numeric column: position in `numeric`; encoded as (f(x) - mean) / std with f = log1p if `log`.
+
+    Attributes:
+        default: raw value used where the column is null.
+        mean, std: of f(x) on the training days; std is at least 1e-6.
+    """
+
+    column: str
+    role: Role
+    log: bool
+    default: float
+    mean: float
+    std: float
+
+
+class SequenceField(_Frozen):
+    """One list column of the recent positives: position in the last axis of `sequence`."""
+
+    column: str
+    table: str
+
+
+class InputSpec(_Frozen):
+    """Everything needed to encode rows and to build a model for them.
+
+    Attributes:
+        service: the Feast FeatureService the columns come from.
+        tasks: label names, in order of the label axis T.
+        ids, numerics, sequences: fields in order of their arrays' last axes.
+        ages: column of event times of the recent positives (microseconds UTC), if there is one.
+        sequence_length: L.
+        tables: vocabulary name to size, index 0 included.
+        scenario_table: the table whose indices number the scenarios.
+    """
+
+    service: str
+    tasks: tuple[str, ...]
+    ids: tuple[IdField, ...]
+    numerics: tuple[NumericField, ...]
+    sequences: tuple[SequenceField, ...]
+    ages: str | None
+    sequence_length: int
+    tables: dict[str, int]
+    scenario_table: str = "scenario_id"
+
+    @property
+    def scenarios(self) -> int:
+        """Number of scenario indices S, index 0 (unseen) included."""
+        return self.tables[self.scenario_table]
+
+    def save(self, path: Path) -> None:
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> InputSpec:
+        return cls.model_validate_json(path.read_bytes())
