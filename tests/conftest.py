@@ -1,0 +1,53 @@
+"""What many tests need: a Spark session, a home folder with its params.yaml, a tiny data set's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.settings import CHECKOUT, Settings
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One Spark session for the whole run; the stages under test find it by themselves."""
+    from pipelines.spark import spark_session
+
+    session = spark_session(Settings(home=tmp_path_factory.mktemp("spark"), spark_driver_memory="1g"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Callable[..., Path]:
+    """Make a home folder: the checkout's params.yaml with `dataset` chosen and sections replaced.
+
+    `home("simulated", datasets={"simulated": {...}})` replaces whole keys one level deep.
+    """
+
+    def make(dataset: str, **sections: dict[str, Any]) -> Path:
+        params = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
+        params["dataset"] = dataset
+        for name, replaced in sections.items():
+            params[name] |= replaced
+        folder = tmp_path / "home"
+        folder.mkdir(exist_ok=True)
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def simulated_settings(home: Callable[..., Path]) -> Settings:
+    """Settings of a simulated log of six days and 3,000 events, in an empty home of its own."""
+    tiny = {
+        "days": {"start": "2026-01-01", "end": "2026-01-06"},
+        "split": {"train": 2, "validation": 1, "test": 1},
+        "simulation": {"users": 200, "items": 50, "scenarios": 3, "events_per_day": 500, "seed": 7},
+    }
+    return Settings(home=home("simulated", datasets={"simulated": tiny}), raw=None)
