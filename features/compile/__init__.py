@@ -1,0 +1,1 @@
+"""Compilers: from the declarations to Spark, Feast and Great Expectations."""
