@@ -1,0 +1,313 @@
+"""Encoders: from training-set columns to the arrays models read. Fitted on the training days only.
+
+The same `Encoder.transform` serves training rows and online look-ups, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.declarations.catalog import Catalog
+from features.declarations.entities import USER, Entity
+from features.declarations.features import Encoding, Feature
+from features.declarations.groups import SequenceGroup
+from training.data.columns import Column, Lists, arrow, microseconds, numbers
+from training.data.errors import EncodedDataError, EncodingError
+from training.data.spec import IdField, InputSpec, NumericField, SequenceField
+from training.data.vocabulary import Vocabulary
+from training.sealed import sealed_folder
+
+EVENT_TIME = "event_timestamp"
+DAY_MICROSECONDS = 86_400_000_000
+MIN_ID_COUNT = 2
+"""An id seen once teaches its embedding nothing but that row's labels; it stays unseen."""
+CHUNK = 262_144
+"""Rows encoded at a time, so that memory does not grow with the training set."""
+
+SPEC = "spec.json"
+VOCABULARIES = "vocabularies.json"
+SPLITS = "splits.json"
+
+
+class DayRange(Protocol):
+    """A closed range of UTC days."""
+
+    @property
+    def start(self) -> date: ...
+    @property
+    def end(self) -> date: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Encoded rows, N of them, L positions of the recent positives.
+
+    Attributes:
+        ids: int32 [N, F_id], indices into each field's table.
+        numeric: float32 [N, F_num], standardised.
+        sequence: int32 [N, L, F_seq], newest first, 0 where padded.
+        ages: float32 [N, L], days before the row's event, 0 where padded.
+        mask: bool [N, L], True where there is an event.
+        scenario: int32 [N], index of the scenario.
+    """
+
+    ids: NDArray[np.int32]
+    numeric: NDArray[np.float32]
+    sequence: NDArray[np.int32]
+    ages: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    scenario: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An input specification and the vocabularies it refers to.
+
+    Attributes:
+        spec: the fields, in order of the arrays' last axes.
+        vocabularies: one for each of `spec.tables`.
+    """
+
+    spec: InputSpec
+    vocabularies: Mapping[str, Vocabulary]
+
+    def transform(self, columns: Mapping[str, Column] | pa.Table) -> Encoded:
+        """Encode rows; unknown strings become index 0, missing numbers their declared default.
+
+        Args:
+            columns: every column of the specification, N values each, and `event_timestamp` (a
+                timestamp, or microseconds since 1970 UTC) where there are ages.
+
+        Raises:
+            EncodingError: a column is missing, or the lists of a row differ in length.
+        """
+        spec = self.spec
+        ids = [
+            self.vocabularies[field.table].lookup(arrow(_column(columns, field.column))) for field in spec.ids
+        ]
+        rows = len(ids[0])
+        numeric = np.empty((rows, len(spec.numerics)), dtype=np.float32)
+        for position, number in enumerate(spec.numerics):
+            values = _scaled(_column(columns, number.column), number.default, log=number.log)
+            numeric[:, position] = (values - number.mean) / number.std
+        sequence, ages, mask = self._recent(columns, rows)
+        scenario = next(
+            index for field, index in zip(spec.ids, ids, strict=True) if field.column == spec.scenario_table
+        )
+        return Encoded(np.stack(ids, axis=1), numeric, sequence, ages, mask, scenario)
+
+    def _recent(
+        self, columns: Mapping[str, Column] | pa.Table, rows: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+        spec, length = self.spec, self.spec.sequence_length
+        sequence = np.zeros((rows, length, len(spec.sequences)), dtype=np.int32)
+        ages = np.zeros((rows, length), dtype=np.float32)
+        lengths: dict[str, NDArray[np.int64]] = {}
+        for position, field in enumerate(spec.sequences):
+            lists = Lists(_column(columns, field.column), pa.string(), length)
+            lengths[field.column] = lists.lengths
+            indices = self.vocabularies[field.table].lookup(lists.elements)
+            sequence[:, :, position] = lists.padded(indices)
+        if spec.ages is not None:
+            lists = Lists(_column(columns, spec.ages), pa.int64(), length)
+            lengths[spec.ages] = lists.lengths
+            times = lists.padded(lists.elements.to_numpy(zero_copy_only=False))
+            now = microseconds(_column(columns, EVENT_TIME))[:, None]
+            ages = ((now - times) / DAY_MICROSECONDS).astype(np.float32)
+        mask = np.arange(length) < next(iter(lengths.values()), np.zeros(rows, np.int64))[:, None]
+        for column, own in lengths.items():
+            if not np.array_equal(own, mask.sum(axis=1)):
+                raise EncodingError(
+                    f"the lists of {column} and {next(iter(lengths))} differ in length; "
+                    "all lists of one sequence group describe the same events"
+                )
+        return sequence, np.where(mask, ages, np.float32(0)), mask
+
+    def save(self, folder: Path) -> None:
+        """Write spec.json and vocabularies.json into `folder`."""
+        self.spec.save(folder / SPEC)
+        values = {table: list(vocabulary.values) for table, vocabulary in self.vocabularies.items()}
+        text = json.dumps(values, ensure_ascii=False, indent=0)
+        (folder / VOCABULARIES).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Read what `save` wrote."""
+        values = json.loads((folder / VOCABULARIES).read_bytes())
+        return cls(
+            InputSpec.load(folder / SPEC), {table: Vocabulary(strings) for table, strings in values.items()}
+        )
+
+
+def fit(catalog: Catalog, service: str, training_rows: pa.Table) -> Encoder:
+    """Fit vocabularies and scales on the rows of the training days.
+
+    Raises:
+        EncodingError: no rows, a column is missing, or the service has more than one sequence group.
+    """
+    if training_rows.num_rows == 0:
+        raise EncodingError(
+            f"there are no training rows of {catalog.dataset} to fit on; check `split` in params.yaml"
+        )
+    ids = [
+        IdField(column=entity.column, role=entity.role, encoding=Encoding.ID, table=entity.column)
+        for entity in catalog.entities
+    ]
+    numerics: list[NumericField] = []
+    sequences: list[SequenceField] = []
+    ages: str | None = None
+    for column, feature in _features(catalog, service):
+        table = feature.vocabulary or column
+        match feature.encoding:
+            case Encoding.ID | Encoding.CATEGORY:
+                ids.append(IdField(column=column, role=feature.role, encoding=feature.encoding, table=table))
+            case Encoding.NUMERIC | Encoding.LOG:
+                numerics.append(_fit_number(training_rows, column, feature))
+            case Encoding.SEQUENCE:
+                sequences.append(SequenceField(column=column, table=table))
+            case Encoding.AGE:
+                ages = column
+    vocabularies = _fit_vocabularies(training_rows, ids, sequences, catalog.entities)
+    spec = InputSpec(
+        service=service,
+        tasks=tuple(task.name for task in catalog.tasks),
+        ids=tuple(ids),
+        numerics=tuple(numerics),
+        sequences=tuple(sequences),
+        ages=ages,
+        sequence_length=_sequence_length(catalog, service),
+        tables={table: len(vocabulary) for table, vocabulary in vocabularies.items()},
+    )
+    return Encoder(spec, vocabularies)
+
+
+def write_encoded(encoder: Encoder, table: pa.Table, splits: Mapping[str, DayRange], folder: Path) -> None:
+    """Encode a training set into memory-mappable .npy files, one slice of rows for each split.
+
+    Beside the arrays of `Encoded` there are labels (float32 [N, T], NaN where missing), user (int32 [N],
+    numbers every user, unseen ones too), and day (int32 [N], days since 1970). `splits.json` holds each
+    split's rows as [start, stop] and its days. The folder appears whole; equal rows give equal bytes.
+
+    Raises:
+        EncodedDataError: the rows are not in order of time, or a split has none.
+    """
+    instants = microseconds(table[EVENT_TIME])
+    if np.any(np.diff(instants) < 0):
+        raise EncodedDataError("the training set is not sorted by event_timestamp; assemble it again")
+    days = (instants // DAY_MICROSECONDS).astype(np.int32)
+    bounds = {name: _rows_of(days, name, split) for name, split in splits.items()}
+    users = arrow(table[USER.column]).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    labels = [
+        arrow(table[f"label_{task}"]).cast(pa.float32()).to_numpy(zero_copy_only=False)
+        for task in encoder.spec.tasks
+    ]
+    with sealed_folder(folder) as staging:
+        encoder.save(staging)
+        np.save(staging / "labels.npy", np.stack(labels, axis=1))
+        np.save(staging / "user.npy", users.astype(np.int32))
+        np.save(staging / "day.npy", days)
+        _write_arrays(encoder, table, staging)
+        (staging / SPLITS).write_text(json.dumps(bounds, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_arrays(encoder: Encoder, table: pa.Table, folder: Path) -> None:
+    files: dict[str, NDArray[Any]] = {}
+    for start in range(0, table.num_rows, CHUNK):
+        chunk = encoder.transform(table.slice(start, CHUNK))
+        for field in fields(chunk):
+            values = getattr(chunk, field.name)
+            if field.name not in files:
+                files[field.name] = np.lib.format.open_memmap(
+                    folder / f"{field.name}.npy",
+                    mode="w+",
+                    dtype=values.dtype,
+                    shape=(table.num_rows, *values.shape[1:]),
+                )
+            files[field.name][start : start + len(values)] = values
+
+
+def _rows_of(days: NDArray[np.int32], name: str, split: DayRange) -> dict[str, Any]:
+    first, last = ((day - date(1970, 1, 1)).days for day in (split.start, split.end))
+    start, stop = (int(row) for row in np.searchsorted(days, [first, last + 1]))
+    if start == stop:
+        raise EncodedDataError(
+            f"the {name} days {split.start}..{split.end} have no rows; check `split` in params.yaml"
+        )
+    return {"start": start, "stop": stop, "days": [str(split.start), str(split.end)]}
+
+
+def _features(catalog: Catalog, service: str) -> Iterator[tuple[str, Feature]]:
+    """Training-set columns that become inputs: the request's context, then the service's features."""
+    yield from ((feature.name, feature) for feature in catalog.context)
+    yield from catalog.service_columns(service)
+
+
+def _fit_number(rows: pa.Table, column: str, feature: Feature) -> NumericField:
+    log = feature.encoding is Encoding.LOG
+    default = float(feature.default or 0.0)
+    values = _scaled(_column(rows, column), default, log=log)
+    spread = float(values.std())
+    return NumericField(
+        column=column,
+        role=feature.role,
+        log=log,
+        default=default,
+        mean=float(values.mean()),
+        # A column that is constant in training says nothing; its units would be magnified a millionfold.
+        std=spread if spread > 1e-6 else 1.0,
+    )
+
+
+def _scaled(column: Column, default: float, *, log: bool) -> NDArray[np.float64]:
+    values = numbers(column, default)
+    return np.log1p(np.maximum(values, 0.0)) if log else values
+
+
+def _fit_vocabularies(
+    rows: pa.Table, ids: list[IdField], sequences: list[SequenceField], entities: tuple[Entity, ...]
+) -> dict[str, Vocabulary]:
+    """A vocabulary for each table, counted over all columns that share it."""
+    columns: dict[str, list[pa.Array]] = {}
+    for field in ids:
+        columns.setdefault(field.table, []).append(arrow(_column(rows, field.column)))
+    for element in sequences:
+        lists = arrow(_column(rows, element.column)).cast(pa.list_(pa.string()))
+        columns.setdefault(element.table, []).append(lists.flatten())
+    rare = {entity.column for entity in entities}
+    return {
+        table: Vocabulary.fit(shared, min_count=MIN_ID_COUNT if table in rare else 1)
+        for table, shared in columns.items()
+    }
+
+
+def _sequence_length(catalog: Catalog, service: str) -> int:
+    views = (catalog.view(name) for name in catalog.service(service).views)
+    groups = [view for view in views if isinstance(view, SequenceGroup)]
+    if len(groups) > 1:
+        raise EncodingError(
+            f"feature service {service} has {len(groups)} sequence groups "
+            f"({', '.join(group.name for group in groups)}); models read one"
+        )
+    return groups[0].length if groups else 0
+
+
+def _column(columns: Mapping[str, Column] | pa.Table, name: str) -> Column:
+    try:
+        return columns[name]
+    except KeyError:
+        raise EncodingError(
+            f"column {name} is missing from the rows to encode; the encoder was fitted with it, "
+            "so the feature service has changed since or the look-up left it out"
+        ) from None
