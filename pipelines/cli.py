@@ -80,7 +80,7 @@ def _last_day(settings: Settings, ds: str | None) -> date:
 
 @app.command(rich_help_panel=STAGES_PANEL)
 def ingest(ds: DsOption = None, start: StartOption = None, end: EndOption = None) -> None:
-    """Read the raw log into lake/events, users and items; what is unusable goes to quarantine, with its reason."""
+    """Read the raw log into the lake; what is unusable goes to quarantine, with its reason."""
     from pipelines.ingest import ingest
 
     settings = Settings()
@@ -103,7 +103,7 @@ def validate(
     start: StartOption = None,
     end: EndOption = None,
 ) -> None:
-    """Hold a gate: check partitions against their declared expectations; later stages refuse what did not pass."""
+    """Hold a gate: check data against its declared expectations; stages refuse what did not pass."""
     from pipelines.validate import validate_events, validate_features, validate_training
 
     settings = Settings()
@@ -164,7 +164,7 @@ def publish(ds: LastDsOption = None) -> None:
 
 @app.command(rich_help_panel=STAGES_PANEL)
 def report(ds: LastDsOption = None) -> None:
-    """Write reports/index.html: data health, gates, curves, metrics and what the gates inside the models do."""
+    """Write reports/index.html: data health, validation, curves, metrics and the models' gates."""
     from pipelines.report import report
 
     settings = Settings()

@@ -23,6 +23,8 @@ from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
 from pipelines.manifest import MANIFEST, DataFile, Manifest, sha256_of
 
+_WRITERS = {"tiles": "aggregate", "features": "aggregate", "training_sets": "assemble"}
+
 
 class Lake:
     """The partitions of one data set under `root`; tables are named like "tiles/user_engagement"."""
@@ -59,10 +61,9 @@ class Lake:
         """
         manifest = self.find_manifest(table, ds)
         if manifest is None:
-            stage = {"events": "ingest", "users": "ingest", "items": "ingest", "training_sets": "assemble"}
-            command = stage.get(table.split("/", 1)[0], "aggregate")
+            command = _WRITERS.get(table.split("/", 1)[0], "ingest") + (f" --ds {ds}" if ds else "")
             raise MissingPartitionError(
-                f"{self.folder(table, ds)} does not exist; run `gatehouse {command}{f' --ds {ds}' if ds else ''}` first"
+                f"{self.folder(table, ds)} does not exist; run `gatehouse {command}` first"
             )
         return manifest
 
@@ -98,7 +99,7 @@ class Lake:
         locks = self.root / "_locks"
         locks.mkdir(exist_ok=True)
         with FileLock(locks / f"{table.replace('/', '.')}.{ds}.lock"):
-            files = []
+            files: list[DataFile] = []
             for path in sorted(staged):
                 digest = sha256_of(path)
                 file = DataFile(

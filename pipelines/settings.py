@@ -127,7 +127,8 @@ class Settings(BaseSettings):
             raise SettingsError(f"{path}: {wrong}") from error
         if params.dataset not in DATASETS or params.dataset not in params.datasets:
             raise SettingsError(
-                f"{path}: dataset {params.dataset!r} is not one of {', '.join(DATASETS)} with a section under `datasets`"
+                f"{path}: dataset {params.dataset!r} is not one of {', '.join(DATASETS)} "
+                "with a section under `datasets`"
             )
         return params
 

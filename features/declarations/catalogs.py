@@ -9,7 +9,9 @@ from features.declarations.catalog import Catalog
 from features.declarations.errors import DeclarationError
 from features.declarations.mapping import load_mapping, mapped_catalog
 
-_DECLARED = {module.CATALOG.dataset: module.CATALOG for module in (kuairand_pure, movielens_100k, simulated)}
+_DECLARED: dict[str, Catalog] = {
+    catalog.dataset: catalog for catalog in (movielens_100k.CATALOG, kuairand_pure.CATALOG, simulated.CATALOG)
+}
 DATASETS = (*_DECLARED, "custom")
 
 

@@ -79,7 +79,8 @@ class FeatureGroup:
             )
         if self.windows[0] < 1:
             raise DeclarationError(
-                f"feature group {self.name}: a window of {self.windows[0]} days is shorter than a tile (1 day)"
+                f"feature group {self.name}: a window of {self.windows[0]} days "
+                "is shorter than a tile (1 day)"
             )
         names = [feature.name for feature in self.features]
         repeated = sorted({name for name in names if names.count(name) > 1})

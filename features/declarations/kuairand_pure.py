@@ -6,7 +6,7 @@ from features.declarations.catalog import Catalog, Service, Task, Volume
 from features.declarations.engagement import standard_engagement
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, TAG, USER
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import Profile, SequenceGroup
+from features.declarations.groups import Profile, SequenceGroup, View
 
 TASKS = (
     Task("click", prior=0.44, description="the video was opened"),
@@ -65,7 +65,7 @@ POSITIVES = SequenceGroup(
     window=14,
     description="The videos a user opened last.",
 )
-VIEWS = (
+VIEWS: tuple[View, ...] = (
     *standard_engagement(TASKS, WINDOWS, (AUTHOR,), (USER, TAG), (USER, AUTHOR)),
     POSITIVES,
     USER_PROFILE,

@@ -6,7 +6,7 @@ from features.declarations.catalog import Catalog, Service, Task, Volume
 from features.declarations.engagement import standard_engagement
 from features.declarations.entities import GENRE, ITEM, SCENARIO, USER
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import Profile, SequenceGroup
+from features.declarations.groups import Profile, SequenceGroup, View
 
 TASKS = (
     Task("liked", prior=0.55, description="rated 4 or 5"),
@@ -47,7 +47,12 @@ POSITIVES = SequenceGroup(
     window=28,
     description="The films a viewer liked last.",
 )
-VIEWS = (*standard_engagement(TASKS, WINDOWS, (GENRE,), (USER, GENRE)), POSITIVES, USER_PROFILE, ITEM_PROFILE)
+VIEWS: tuple[View, ...] = (
+    *standard_engagement(TASKS, WINDOWS, (GENRE,), (USER, GENRE)),
+    POSITIVES,
+    USER_PROFILE,
+    ITEM_PROFILE,
+)
 CATALOG = Catalog(
     dataset="movielens-100k",
     tasks=TASKS,

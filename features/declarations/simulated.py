@@ -6,7 +6,7 @@ from features.declarations.catalog import Catalog, Service, Task, Volume
 from features.declarations.engagement import standard_engagement
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, USER
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import Profile, SequenceGroup
+from features.declarations.groups import Profile, SequenceGroup, View
 
 TASKS = (Task("click", prior=0.3), Task("like", prior=0.05))
 WINDOWS = (1, 3, 7)
@@ -16,7 +16,7 @@ def _number(name: str) -> Feature:
     return Feature(name, DType.FLOAT, Role.GENERAL, Encoding.NUMERIC, default=0.0)
 
 
-VIEWS = (
+VIEWS: tuple[View, ...] = (
     *standard_engagement(TASKS, WINDOWS, (AUTHOR,)),
     SequenceGroup("user_positives", (USER,), "click", (ITEM, AUTHOR, SCENARIO), length=10, window=7),
     Profile("user_profile", (USER,), "users", (_number("taste_0"), _number("taste_1"), _number("activity"))),
