@@ -1,0 +1,1 @@
+"""Feast's stores, extended at their own seams."""
