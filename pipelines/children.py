@@ -1,0 +1,80 @@
+"""Run git and DVC as child processes, with settings of their own and readable failures."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.errors import PublishError
+
+AUTHOR = "Gatehouse"
+AUTHOR_EMAIL = "gatehouse@localhost"
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """Run git in `cwd` and return what it printed.
+
+    Raises:
+        PublishError: git failed; the message holds its last lines.
+    """
+    return _run(("git", *arguments), cwd)
+
+
+def dvc(*arguments: str, cwd: Path) -> str:
+    """Run the DVC of this environment in `cwd` and return what it printed.
+
+    Raises:
+        PublishError: DVC failed; the message holds its last lines.
+    """
+    return _run((sys.executable, "-m", "dvc", *arguments), cwd)
+
+
+def without_credentials(text: str) -> str:
+    """`text` with user names and tokens taken out of its URLs, fit for logs."""
+    return _USERINFO.sub("", text)
+
+
+def _run(command: Sequence[str], cwd: Path) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
+        shown = " ".join([Path(command[0]).name, *command[1:]])
+        raise PublishError(without_credentials(f"`{shown}` failed: {said or 'no message'}"))
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what a surrounding git hook or DVC stage set for its own repository.
+
+    The identity is Gatehouse's, so that no global git configuration is needed, and nothing waits
+    for a password that nobody is there to type.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}
+    kept |= {name: os.environ[name] for name in _CHOSEN_BY_THE_OPERATOR if name in os.environ}
+    return kept | {
+        "GIT_AUTHOR_NAME": AUTHOR,
+        "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
+        "GIT_COMMITTER_NAME": AUTHOR,
+        "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
+        "GIT_TERMINAL_PROMPT": "0",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+_CHOSEN_BY_THE_OPERATOR = (
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSL_CAINFO",
+    "GIT_ASKPASS",
+    "DVC_GLOBAL_CONFIG_DIR",
+    "DVC_SYSTEM_CONFIG_DIR",
+    "DVC_SITE_CACHE_DIR",
+)

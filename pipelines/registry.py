@@ -1,0 +1,228 @@
+"""The model registry: a git repository of DVC-tracked model folders, where a GTO tag is a version.
+
+Any git and DVC client can read it: `git tag` lists the versions, and
+`dvc artifacts get REGISTRY pepnet --rev v3.0.0` fetches one.
+See https://dvc.org/doc/gto for the tags.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.declarations.names import checked_name
+from pipelines.children import dvc, git, without_credentials
+from pipelines.errors import PublishError
+from pipelines.model_files import HASHES, verified_digest
+from pipelines.settings import Settings
+
+LATEST = "latest"
+REMOTE = "storage"
+_VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})(\.0\.0)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One published version of a model.
+
+    Attributes:
+        model: for example "pepnet".
+        number: 3 for the tag pepnet@v3.0.0.
+        ds: last day of the run that made it, ISO text.
+        digest: SHA-256 of its hashes.json.
+        commit: the registry's commit.
+    """
+
+    model: str
+    number: int
+    ds: str
+    digest: str
+    commit: str
+
+    @property
+    def name(self) -> str:
+        """GTO's name of the version; GTO asks for three numbers, of which only the first counts up."""
+        return f"v{self.number}.0.0"
+
+    @property
+    def tag(self) -> str:
+        return f"{self.model}@{self.name}"
+
+    @property
+    def message(self) -> str:
+        """The tag's message: what `versions` reads back."""
+        return f"{self.model} of {self.ds}\n\nds: {self.ds}\nhashes: {self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Where versions are kept.
+
+    Attributes:
+        url: git URL or path.
+        remote: DVC remote; None leaves it to the repository's own configuration.
+        local: the folder of the default registry, which is made on first use; None for a given one.
+    """
+
+    url: str
+    remote: str | None
+    local: Path | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Registry:
+        """The registry that `settings` name."""
+        remote = settings.registry_remote
+        if remote is not None and "://" not in remote:
+            remote = str(Path(remote).resolve())
+        if settings.registry is not None:
+            path = Path(settings.registry)
+            return cls(str(path.resolve()) if path.exists() else settings.registry, remote, None)
+        folder = settings.home.resolve() / "registry" / settings.dataset
+        return cls(str(folder / "models.git"), remote or str(folder / "remote"), folder)
+
+    @contextmanager
+    def clone(self) -> Iterator[Path]:
+        """A temporary clone of the registry, set to its DVC remote.
+
+        Raises:
+            PublishError: there is no such registry, or it cannot be reached.
+        """
+        with tempfile.TemporaryDirectory(prefix="gatehouse-registry-", ignore_cleanup_errors=True) as folder:
+            clone = Path(folder) / "models"
+            git("clone", "--quiet", "--", self.url, str(clone), cwd=Path(folder))
+            if self.remote is not None and (clone / ".dvc").is_dir():
+                dvc("config", "--local", f"remote.{REMOTE}.url", self.remote, cwd=clone)
+            yield clone
+
+    def __str__(self) -> str:
+        return without_credentials(self.url)
+
+
+def versions(clone: Path, model: str) -> list[Version]:
+    """Published versions of `model` in a clone of the registry, oldest first."""
+    lines = git(
+        "for-each-ref", f"refs/tags/{model}@*", "--format=%(refname:short)%00%(*objectname)%00%(contents)%01",
+        cwd=clone,
+    )  # fmt: skip
+    found = []
+    for record in filter(None, (part.strip() for part in lines.split("\x01"))):
+        tag, commit, message = record.split("\x00")
+        number = _number(tag.removeprefix(f"{model}@"))
+        if number is None:
+            continue  # a tag that is not one of Gatehouse's versions
+        facts = dict(line.split(": ", 1) for line in message.splitlines() if ": " in line)
+        found.append(Version(model, number, facts.get("ds", ""), facts.get("hashes", ""), commit))
+    return sorted(found, key=lambda version: version.number)
+
+
+def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
+    """Fetch a published model and verify every file.
+
+    Args:
+        settings: say where the registry is.
+        reference: "pepnet" or "pepnet@latest" for the newest version, "pepnet@v3.0.0" or
+            "pepnet@v3" for that one.
+        into: target folder, ./NAME by default. An earlier pull there is replaced.
+
+    Returns:
+        The target folder.
+
+    Raises:
+        PublishError: no such model or version, the target is in use, or the files are not those
+            that were published.
+    """
+    model, wanted = _parsed(reference)
+    target = (into or Path(model)).resolve()
+    _require_replaceable(target)
+    registry = Registry.of(settings)
+    if registry.local is not None and not registry.local.exists():
+        raise PublishError(f"nothing was published to {registry} yet; run `gatehouse publish` first")
+    with registry.clone() as clone:
+        version = _chosen(clone, registry, model, wanted)
+        aside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fetch(clone, version, aside)
+            _put_in_place(aside, target)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def fetch(clone: Path, version: Version, into: Path) -> None:
+    """Copy `version` from the DVC remote to the new folder `into`, and verify it against its tag.
+
+    Raises:
+        PublishError: the remote does not hold exactly what was published.
+    """
+    local = clone / ".dvc" / "config.local"
+    config = ("--config", str(local)) if local.exists() else ()
+    path = f"models/{version.model}"
+    dvc("get", "--quiet", *config, "--rev", version.commit, "--out", str(into), ".", path, cwd=clone)
+    digest = verified_digest(into)
+    if digest != version.digest:
+        raise PublishError(
+            f"the files of {version.tag} are not those its tag names (hashes {digest[:12]} instead of "
+            f"{version.digest[:12] or 'none'}); do not use them: the storage was changed after publishing"
+        )
+
+
+def _parsed(reference: str) -> tuple[str, int | None]:
+    """Model and version number of a reference; None for the latest."""
+    model, at, version = reference.partition("@")
+    checked_name(model, "model")
+    if not at or version == LATEST:
+        return model, None
+    number = _number(version)
+    if number is None:
+        raise PublishError(f"{reference!r} names no version; write {model}@{LATEST} or {model}@v3.0.0")
+    return model, number
+
+
+def _number(version: str) -> int | None:
+    match = _VERSION.match(version)
+    return int(match[1]) if match else None
+
+
+def _chosen(clone: Path, registry: Registry, model: str, wanted: int | None) -> Version:
+    published = versions(clone, model)
+    if not published:
+        tags = git("tag", "--list", "*@v*", cwd=clone).split()
+        models = ", ".join(sorted({tag.partition("@")[0] for tag in tags})) or "no model yet"
+        raise PublishError(f"{registry} has no model {model}; it has {models}")
+    if wanted is None:
+        return published[-1]
+    for version in published:
+        if version.number == wanted:
+            return version
+    known = ", ".join(version.name for version in published)
+    raise PublishError(f"{registry} has no version v{wanted}.0.0 of {model}; it has {known}")
+
+
+def _require_replaceable(target: Path) -> None:
+    """Only an empty folder or an earlier pull may be replaced."""
+    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not free and not (target / HASHES).is_file():
+        raise PublishError(f"{target} exists and is not a model; name another folder with --into")
+
+
+def _put_in_place(aside: Path, target: Path) -> None:
+    """Rename `aside` to `target`; what was there before is moved away first and then removed."""
+    if not target.exists():
+        aside.rename(target)
+        return
+    old = aside.with_name(f"{aside.name}.old")
+    target.rename(old)
+    try:
+        aside.rename(target)
+    except OSError:
+        with suppress(OSError):
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
