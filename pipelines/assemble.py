@@ -1,0 +1,114 @@
+"""Assemble: events joined with the features known at their instant, and the encoded arrays models read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.store import apply, open_store
+from features.stores.sql import quoted, text
+from pipelines.console import stage
+from pipelines.days import DAY, Days, first_instant, snapshot_instant
+from pipelines.errors import MissingPartitionError
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.verdicts import require_passed
+from training.data.encode import fit, write_encoded
+
+
+def assemble(settings: Settings, ds: date) -> None:
+    """Write the training set of the run that ends on `ds`, and its encoded arrays.
+
+    Rows are the events of the split's days, in order of time. Encoders are fitted on the training
+    days only.
+
+    Raises:
+        NotValidatedError: events or snapshots the rows depend on have not passed their gate.
+        MissingPartitionError: none of the split's days has been ingested.
+    """
+    lake = Lake(settings.lake)
+    service = settings.params.features.service
+    splits = settings.dataset_params.split.days(ds)
+    days = Days(start=splits["train"].start, end=ds)
+    with stage(settings, "assemble", days) as facts:
+        inputs = _validated_inputs(settings, lake, days)
+        store = open_store(settings.home)
+        apply(store, settings.catalog, settings.lake)
+        table = training_set(service)
+        with lake.staging() as staged:
+            rows = staged / "0.parquet"
+            job = store.get_historical_features(
+                entity_df=_spine(settings, lake.files("events", days)),
+                features=store.get_feature_service(service),
+                full_feature_names=True,
+            )
+            facts["rows"] = job.to_parquet(rows)
+            manifest = lake.publish(table, ds, [rows], inputs)
+        joined = pq.read_table(lake.folder(table, ds) / manifest.files[0].name)
+        encoder = fit(settings.catalog, service, rows_of(joined, splits["train"]))
+        write_encoded(encoder, joined, splits, encoded_folder(lake, service, ds))
+        facts["columns"] = joined.num_columns
+
+
+def training_set(service: str) -> str:
+    """The lake table of a feature service's training sets."""
+    return f"training_sets/{service}"
+
+
+def encoded_folder(lake: Lake, service: str, ds: date) -> Path:
+    """Where the encoded arrays of a training set lie."""
+    return lake.root / "encoded" / service / f"ds={ds}"
+
+
+def rows_of(table: pa.Table, days: Days) -> pa.Table:
+    """The rows of a table whose event lies within `days`."""
+    kind = table.schema.field("event_timestamp").type
+    first = pa.scalar(first_instant(days.start), kind)
+    after = pa.scalar(snapshot_instant(days.end), kind)
+    instants = table["event_timestamp"]
+    return table.filter(pc.and_(pc.greater_equal(instants, first), pc.less(instants, after)))
+
+
+def _validated_inputs(settings: Settings, lake: Lake, days: Days) -> dict[str, str]:
+    """Partition to content hash of all that the join reads, each let through by its gate."""
+    event_days = [ds for ds in lake.days("events") if ds in days]
+    if not event_days:
+        raise MissingPartitionError(
+            f"no events of {days} in {lake.root}; "
+            f"run `gatehouse ingest --start {days.start} --end {days.end}`"
+        )
+    require_passed(lake, "events", event_days)
+    inputs = {f"events/ds={ds}": lake.manifest("events", ds).content for ds in event_days}
+    for name in settings.catalog.service(settings.params.features.service).views:
+        view, table = settings.catalog.view(name), f"features/{name}"
+        if view in settings.catalog.profiles:
+            require_passed(lake, table, None)
+            inputs[table] = lake.manifest(table).content
+            continue
+        # An event of day D sees at best the snapshot of D - 1, and one as old as the TTL at worst.
+        reach = Days(start=days.start - view.ttl - DAY, end=days.end - DAY)
+        snapshot_days = [ds for ds in lake.days(table) if ds in reach]
+        require_passed(lake, table, snapshot_days)
+        inputs |= {f"{table}/ds={ds}": lake.manifest(table, ds).content for ds in snapshot_days}
+    return inputs
+
+
+def _spine(settings: Settings, files: Iterable[Path]) -> str:
+    """SQL for the events to join: ids, instant, labels and context, in order of time."""
+    catalog = settings.catalog
+    columns = [
+        "event_id",
+        "event_timestamp",
+        *(entity.column for entity in catalog.entities),
+        *(task.column for task in catalog.tasks),
+        *(feature.name for feature in catalog.context),
+    ]
+    chosen = ", ".join(quoted(column) for column in columns)
+    sources = ", ".join(text(str(path)) for path in files)
+    events = f"read_parquet([{sources}], hive_partitioning = false)"
+    return f"SELECT {chosen} FROM {events} ORDER BY event_timestamp, event_id"  # noqa: S608 -- all quoted
