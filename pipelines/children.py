@@ -22,7 +22,7 @@ def git(*arguments: str, cwd: Path) -> str:
     Raises:
         PublishError: git failed; the message holds its last lines.
     """
-    return _run(("git", *arguments), cwd)
+    return _run(("git", *arguments), f"git {arguments[0]}", cwd)
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
@@ -31,7 +31,8 @@ def dvc(*arguments: str, cwd: Path) -> str:
     Raises:
         PublishError: DVC failed; the message holds its last lines.
     """
-    return _run((sys.executable, "-m", "dvc", *arguments), cwd)
+    # Not --quiet: it hides the reason of a failure, and what DVC prints is captured anyhow.
+    return _run((sys.executable, "-m", "dvc", *arguments), f"dvc {arguments[0]}", cwd)
 
 
 def without_credentials(text: str) -> str:
@@ -39,14 +40,15 @@ def without_credentials(text: str) -> str:
     return _USERINFO.sub("", text)
 
 
-def _run(command: Sequence[str], cwd: Path) -> str:
+def _run(command: Sequence[str], shown: str, cwd: Path) -> str:
     done = subprocess.run(
         command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
-        shown = " ".join([Path(command[0]).name, *command[1:]])
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        errors = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]
+        said = " / ".join(errors or lines[-4:])
         raise PublishError(without_credentials(f"`{shown}` failed: {said or 'no message'}"))
     return done.stdout
 

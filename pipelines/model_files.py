@@ -42,7 +42,9 @@ def verified_digest(folder: Path) -> str:
                 f"{path} is not listed in {HASHES}; remove it, or train or pull the model again"
             )
         if sha256_of(path) != listed[name]:
-            raise PublishError(f"{path} was altered: its hash is not the one in {HASHES}; pull it again")
+            raise PublishError(
+                f"{path} was altered: its hash is not the one in {HASHES}; train or pull it again"
+            )
     if missing := sorted(set(listed) - set(present)):
         raise PublishError(f"{folder} lacks {', '.join(missing)}; train or pull the model again")
     return sha256_of(folder / HASHES)

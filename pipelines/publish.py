@@ -56,7 +56,7 @@ def publish(settings: Settings, ds: date) -> Version:
 
 
 def _require_passed(settings: Settings, model: str, ds: date) -> None:
-    path = settings.models / "evaluation" / f"ds={ds}.json"
+    path = settings.evaluation / f"ds={ds}.json"
     try:
         verdict = json.loads(path.read_bytes())["verdict"]
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def _published(registry: Registry, folder: Path, model: str, ds: date) -> tuple[
         _commit(clone, folder, model, ds)
         commit = git("rev-parse", "HEAD", cwd=clone).strip()
         version = Version(model, known[-1].number + 1 if known else 1, str(ds), digest, commit)
-        dvc("push", "--quiet", f"models/{model}.dvc", cwd=clone)
+        dvc("push", f"models/{model}.dvc", cwd=clone)
         _require_fetchable(clone, version)
         _tag_and_push(clone, version)
         return version, True
@@ -115,7 +115,7 @@ def _set_up(clone: Path, registry: Registry) -> None:
         return
     if registry.remote is None:
         raise PublishError(f"{registry} is empty; set GATEHOUSE_REGISTRY_REMOTE to where its files shall go")
-    dvc("init", "--quiet", cwd=clone)
+    dvc("init", cwd=clone)
     dvc("config", "core.analytics", "false", cwd=clone)
     dvc("remote", "add", "--default", REMOTE, registry.remote, cwd=clone)
 
@@ -124,7 +124,7 @@ def _commit(clone: Path, folder: Path, model: str, ds: date) -> None:
     """Put the model's files under DVC and their pointer under git."""
     target = clone / "models" / model
     shutil.copytree(folder, target)
-    dvc("add", "--quiet", f"models/{model}", cwd=clone)
+    dvc("add", f"models/{model}", cwd=clone)
     catalog = clone / "dvc.yaml"
     known = yaml.safe_load(catalog.read_text(encoding="utf-8")) if catalog.exists() else {}
     known.setdefault("artifacts", {})[model] = {

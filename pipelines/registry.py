@@ -164,7 +164,7 @@ def fetch(clone: Path, version: Version, into: Path) -> None:
     local = clone / ".dvc" / "config.local"
     config = ("--config", str(local)) if local.exists() else ()
     path = f"models/{version.model}"
-    dvc("get", "--quiet", *config, "--rev", version.commit, "--out", str(into), ".", path, cwd=clone)
+    dvc("get", *config, "--rev", version.commit, "--out", str(into), ".", path, cwd=clone)
     digest = verified_digest(into)
     if digest != version.digest:
         raise PublishError(

@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         return self.home / "models" / self.dataset
 
     @property
+    def evaluation(self) -> Path:
+        """One ds=D.json a run. Not below `models`: DVC must see all models as one dependency of it."""
+        return self.home / "evaluation" / self.dataset
+
+    @property
     def reports(self) -> Path:
         return self.home / "reports"
 

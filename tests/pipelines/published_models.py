@@ -23,7 +23,7 @@ def write_model(settings: Settings, content: str, ds: date = DS, name: str = "pe
 
 def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, name: str = "pepnet") -> None:
     """Write what publish reads of an evaluation."""
-    path = settings.models / "evaluation" / f"ds={ds}.json"
+    path = settings.evaluation / f"ds={ds}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     reasons = [] if passed else ["AUC of click fell by 0.2"]
     path.write_text(json.dumps({"verdict": {"model": name, "passed": passed, "reasons": reasons}}))
