@@ -19,6 +19,18 @@ from training.config import TrainConfig
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
+def nearest_home() -> Path:
+    """The nearest folder from here upwards that has a params.yaml and a dvc.yaml, else the checkout.
+
+    DVC runs an experiment in a copy of the project; the copy is then the home of what it runs.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    return CHECKOUT
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +97,7 @@ class Settings(BaseSettings):
     """Where things are and run; every field can be set as GATEHOUSE_<FIELD>.
 
     Attributes:
-        home: folder that holds params.yaml and everything the road writes; the checkout by default.
+        home: folder that holds params.yaml and everything the road writes; see `nearest_home`.
         raw: folder with already downloaded raw data sets, one subfolder each.
         spark_master: Spark master URL.
         spark_driver_memory: heap of the driver, Spark notation.
@@ -97,7 +109,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEHOUSE_", frozen=True)
 
-    home: Path = CHECKOUT
+    home: Path = Field(default_factory=nearest_home)
     raw: Path | None = None
     spark_master: str = "local[*]"
     spark_driver_memory: str = "2g"
