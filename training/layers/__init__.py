@@ -1,0 +1,1 @@
+"""Small modules that models are put together from."""

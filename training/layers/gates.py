@@ -1,0 +1,48 @@
+"""Gates: what multiplies a hidden vector, between 0 (shut) and 2 (doubled), and 1 at the start."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+GAMMA = 2.0
+
+
+class GateNU(nn.Module):
+    """PEPNet's gate neural unit: gamma * sigmoid(relu(x W1 + b1) W2 + b2), gamma = 2.
+
+    The last layer starts at zero, so a fresh gate is exactly 1 and a gated network starts as the
+    network without gates. Takes [..., inputs], gives [..., outputs].
+
+    Source: PEPNet, arXiv 2302.01115, section 2.2.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(inputs, hidden)
+        self.out = nn.Linear(hidden, outputs)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return GAMMA * torch.sigmoid(self.out(torch.relu(self.hidden(x))))
+
+
+class GroupGate(nn.Module):
+    """LHUC: one learned vector r per group (a scenario), gate = 2 * sigmoid(r), r = 0 at the start.
+
+    A group never seen in training keeps r = 0, so its gate stays exactly 1.
+    Takes group indices int64 [B], gives [B, width].
+
+    Source: Swietojanski and Renals, Learning Hidden Unit Contributions, 2014 and 2016.
+    """
+
+    def __init__(self, groups: int, width: int) -> None:
+        super().__init__()
+        self.r = nn.Embedding(groups, width)
+        nn.init.zeros_(self.r.weight)
+
+    def forward(self, group: Tensor) -> Tensor:
+        return GAMMA * torch.sigmoid(cast(Tensor, self.r(group)))

@@ -1,0 +1,53 @@
+"""Stacks of dense layers, one at a time or many side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Sequential):
+    """Dense layers of the given widths, each followed by the activation: [B, inputs] to [B, widths[-1]]."""
+
+    def __init__(self, inputs: int, widths: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> None:
+        layers: list[nn.Module] = []
+        for narrow, wide in pairwise((inputs, *widths)):
+            layers += [nn.Linear(narrow, wide), activation()]
+        super().__init__(*layers)
+
+
+class ParallelLinear(nn.Module):
+    """N dense layers of one shape, each with weights of its own, computed as one batched product.
+
+    Takes [B, N, inputs], gives [B, N, outputs]; layer n reads and writes slice n. A task's tower
+    or an expert is one such slice.
+    """
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5  # as nn.Linear starts
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("bni,nio->bno", x, self.weight) + self.bias
+
+
+class ParallelMLP(nn.Sequential):
+    """N MLPs of one shape side by side: [B, N, inputs] to [B, N, widths[-1]]."""
+
+    def __init__(
+        self, count: int, inputs: int, widths: Sequence[int], activation: type[nn.Module] = nn.ReLU
+    ) -> None:
+        layers: list[nn.Module] = []
+        for narrow, wide in pairwise((inputs, *widths)):
+            layers += [ParallelLinear(count, narrow, wide), activation()]
+        super().__init__(*layers)
+
+
+def repeated(x: Tensor, count: int) -> Tensor:
+    """Show the same [B, D] to `count` layers side by side: [B, count, D], without a copy."""
+    return x.unsqueeze(1).expand(-1, count, -1)

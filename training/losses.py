@@ -1,0 +1,26 @@
+"""The loss: binary cross entropy per task, over the rows that carry the task's label."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum over tasks of the mean binary cross entropy over the task's labelled rows.
+
+    A task without a label in the batch adds 0 to the loss and nothing to any gradient.
+
+    Args:
+        logits: [B, T]; half precision is computed in the labels' precision.
+        labels: [B, T] of 0 and 1, NaN where the label is missing.
+
+    Returns:
+        A scalar.
+    """
+    known = ~labels.isnan()
+    # The NaN must be gone before the loss is computed: 0 * NaN is NaN, in the gradient too.
+    targets = torch.where(known, labels, 0.0)
+    losses = F.binary_cross_entropy_with_logits(logits.to(labels.dtype), targets, reduction="none")
+    return ((losses * known).sum(dim=0) / known.sum(dim=0).clamp(min=1)).sum()
