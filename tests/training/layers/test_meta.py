@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.layers.meta import MetaLayer, MetaUnit
+
+COUNT, WIDTH = 2, 6
+
+
+def randomised(layer: MetaLayer) -> MetaLayer:
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    return layer.double()
+
+
+@pytest.mark.parametrize("vectors", [1, 3])
+@pytest.mark.parametrize("knowledge", [2, 5, 9])
+def test_a_meta_layer_applies_the_weights_its_row_generates(vectors: int, knowledge: int) -> None:
+    torch.manual_seed(0)
+    layer = randomised(MetaLayer(COUNT, knowledge, WIDTH))
+    hidden = torch.randn(4, COUNT, vectors, WIDTH, dtype=torch.float64)
+    known = torch.randn(4, knowledge, dtype=torch.float64)
+    seen = layer(hidden, known)
+    for row in range(4):
+        for unit in range(COUNT):
+            weight, bias = layer.v_w[unit].clone(), layer.v_b[unit].clone()
+            for r in range(knowledge):
+                weight += known[row, r] * layer.V_w[unit, r]
+                bias += known[row, r] * layer.V_b[unit, r]
+            for m in range(vectors):
+                assert torch.allclose(seen[row, unit, m], hidden[row, unit, m] @ weight + bias, atol=1e-12)
+
+
+def test_mixing_products_and_mixing_matrices_agree_in_value_and_gradient() -> None:
+    torch.manual_seed(0)
+    layer = randomised(MetaLayer(COUNT, 3, WIDTH))
+    known = torch.randn(5, 3, dtype=torch.float64)
+    hidden = torch.randn(5, COUNT, 2, WIDTH, dtype=torch.float64)
+    results = []
+    for product in (layer._mix_products, layer._mix_matrices):
+        inputs = [hidden.clone().requires_grad_(), known.clone().requires_grad_()]
+        output = product(*inputs)
+        results.append((output, *torch.autograd.grad(output.square().sum(), [*inputs, layer.V_w, layer.v_w])))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_no_matrix_per_row_is_made_when_the_knowledge_is_narrow() -> None:
+    rows, width = 64, 32
+    layer = MetaLayer(1, 4, width)
+    largest = 0
+
+    def watch(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(watch, lambda tensor: tensor):
+        layer(torch.randn(rows, 1, 1, width, requires_grad=True), torch.randn(rows, 4, requires_grad=True))
+    assert 0 < largest < rows * width * width
+
+
+def test_a_fresh_meta_layer_is_nearly_the_same_for_all_scenarios() -> None:
+    torch.manual_seed(0)
+    layer = MetaLayer(1, 8, 32)
+    hidden = torch.randn(1, 1, 1, 32).expand(100, 1, 1, 32)
+    outputs = layer(hidden, torch.randn(100, 8))
+    assert outputs.std(dim=0).mean() < 0.2 * outputs.mean(dim=0).std()
+    assert outputs.std(dim=0).mean() > 0
+
+
+def test_a_meta_unit_follows_every_layer_with_leaky_relu() -> None:
+    torch.manual_seed(0)
+    unit = MetaUnit(COUNT, 3, WIDTH, depth=2).double()
+    hidden, known = (
+        torch.randn(4, COUNT, 1, WIDTH, dtype=torch.float64),
+        torch.randn(4, 3, dtype=torch.float64),
+    )
+    expected = hidden
+    for layer in unit.layers:
+        expected = layer(expected, known)
+        expected = torch.where(expected > 0, expected, 0.01 * expected)
+    assert torch.equal(unit(hidden, known), expected)
