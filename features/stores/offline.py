@@ -18,11 +18,11 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.types import Array, FeastType, Float32, Int64, String
 
 from features.stores.errors import StoreError
-from features.stores.point_in_time import Column, ViewColumns, connect, join, rows_of
+from features.stores.point_in_time import Column, ViewColumns, join, rows_of
 from features.stores.retrieval import DuckRetrievalJob
 from features.stores.source import LakeSource
 from features.stores.spine import SpineLike
-from features.stores.sql import listed, quoted
+from features.stores.sql import connect, listed, quoted
 
 _SQL_TYPES = (
     (Float32, "FLOAT"),

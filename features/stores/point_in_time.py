@@ -28,7 +28,7 @@ import pyarrow as pa
 from features.stores.errors import SpineError
 from features.stores.partitions import data_files
 from features.stores.spine import Spine, SpineLike, load_spine
-from features.stores.sql import listed, quoted, text
+from features.stores.sql import connect, first_row, listed, microseconds, quoted, text
 
 CHUNK = 1_000_000  # spine rows joined at a time; bounds memory, whatever the spine's length
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,13 +68,6 @@ class ViewColumns:
     ttl: timedelta
     event_timestamp: str
     created_timestamp: str
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own, in UTC."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
 
 
 def join(spine: SpineLike, views: tuple[ViewColumns, ...], chunk: int = CHUNK) -> Iterator[pa.Table]:
@@ -117,10 +110,8 @@ def _check(spine: Spine, views: tuple[ViewColumns, ...]) -> None:
 
 def _join_view(connection: duckdb.DuckDBPyConnection, spine: Spine, rows: str, view: ViewColumns) -> pa.Table:
     """One view's features for the spine's `rows`, in their order."""
-    instant = f"epoch_us({quoted(spine.timestamp)})"
-    first, last = connection.execute(
-        f"SELECT min({instant}), max({instant}) FROM spine WHERE {rows}"
-    ).fetchone() or (None, None)
+    instant = microseconds(spine.timestamp)
+    first, last = first_row(connection, f"SELECT min({instant}), max({instant}) FROM spine WHERE {rows}")
     ttl = view.ttl // timedelta(microseconds=1)
     earliest = first - ttl if ttl and first is not None else None
     relation = rows_of(view, earliest, last)
@@ -140,21 +131,21 @@ def _join_view(connection: duckdb.DuckDBPyConnection, spine: Spine, rows: str, v
         f"CAST({quoted(column)} AS {key_types[key]}) AS {key}"
         for key, column in zip(keys, view.keys.values(), strict=True)
     )
-    fresh = f"known.event >= at.instant - {ttl}" if ttl else "true"
+    fresh = f"known.event >= asked.instant - {ttl}" if ttl else "true"
     outputs = (
         f"CASE WHEN {fresh} THEN known.f{index} END AS {quoted(column.output)}"
         for index, column in enumerate(view.columns)
     )
     features = (f"f{index}" for index in range(len(view.columns)))
     return connection.sql(f"""
-        WITH at AS (SELECT __row, {instant} AS instant, {listed(spine_keys)} FROM spine WHERE {rows}),
+        WITH asked AS (SELECT __row, {instant} AS instant, {listed(spine_keys)} FROM spine WHERE {rows}),
         known AS (
             SELECT {listed(keys)}, event, {known_from} AS known_from, {listed(features)}
             FROM ({relation}) {overtaken}
         )
-        SELECT {listed(outputs)} FROM at ASOF LEFT JOIN known
-        ON {" AND ".join(f"at.{key} = known.{key}" for key in keys)} AND at.instant >= known.known_from
-        ORDER BY at.__row
+        SELECT {listed(outputs)} FROM asked ASOF LEFT JOIN known
+        ON {" AND ".join(f"asked.{key} = known.{key}" for key in keys)} AND asked.instant >= known.known_from
+        ORDER BY asked.__row
     """).to_arrow_table()
 
 
@@ -174,8 +165,8 @@ def rows_of(view: ViewColumns, earliest: int | None, latest: int | None) -> str:
             f"SELECT {nulls}, NULL::BIGINT AS event, NULL::BIGINT AS created, NULL::VARCHAR AS file, "
             "NULL::BIGINT AS file_row_number WHERE false"
         )
-    event = f"epoch_us({quoted(view.event_timestamp)})"
-    created = f"coalesce(epoch_us({quoted(view.created_timestamp)}), {event})"
+    event = microseconds(view.event_timestamp)
+    created = f"coalesce({microseconds(view.created_timestamp)}, {event})"
     bounds = [f"{event} IS NOT NULL"]
     bounds += [f"{event} >= {earliest}"] if earliest is not None else []
     bounds += [f"{event} <= {latest}"] if latest is not None else []
@@ -189,10 +180,11 @@ def rows_of(view: ViewColumns, earliest: int | None, latest: int | None) -> str:
 
 def _needs_order(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str]) -> bool:
     """Whether rows became known late, or share a key and an instant; snapshots never do."""
-    late, rows, distinct = connection.execute(
+    late, rows, distinct = first_row(
+        connection,
         "SELECT coalesce(bool_or(created > event), false), count(*), "
-        f"count(DISTINCT ({listed(keys)}, event)) FROM ({relation})"
-    ).fetchone() or (False, 0, 0)
+        f"count(DISTINCT ({listed(keys)}, event)) FROM ({relation})",
+    )
     return bool(late) or rows != distinct
 
 

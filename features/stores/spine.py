@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.stores.errors import SpineError
-from features.stores.sql import quoted, text
+from features.stores.sql import first_row, quoted, text
 
 SpineLike: TypeAlias = pd.DataFrame | pa.Table | str | Path
 EVENT_TIMESTAMP = "event_timestamp"
@@ -44,7 +44,7 @@ def load_spine(connection: duckdb.DuckDBPyConnection, spine: SpineLike) -> Spine
     )
     described = connection.execute("DESCRIBE spine").fetchall()
     types = {name: kind for name, kind, *_ in described if name != "__row"}
-    (rows,) = connection.execute("SELECT count(*) FROM spine").fetchone() or (0,)
+    (rows,) = first_row(connection, "SELECT count(*) FROM spine")
     return Spine(tuple(types), _timestamp_column(types), rows)
 
 

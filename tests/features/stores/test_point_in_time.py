@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import random
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.stores.errors import SpineError
+from features.stores.point_in_time import join
+from pipelines.lake import Lake
+from tests.features.stores.tables import (
+    MICROSECOND,
+    START,
+    At,
+    Row,
+    newest_known,
+    publish,
+    spine_of,
+    view_of,
+    write_rows,
+)
+
+DAY = timedelta(days=1)
+# Keys whose concatenations coincide, instants that meet to the microsecond and cross midnight.
+users = st.sampled_from(["1", "12", "a", "a|b", None])
+items = st.sampled_from(["23", "3", "b", "|b", None])
+instants = st.builds(
+    lambda days, us: START + days * DAY + us * MICROSECOND, st.integers(0, 3), st.integers(-1, 2)
+)
+rows = st.lists(
+    st.builds(
+        Row,
+        user=users,
+        item=items,
+        event=instants,
+        created=st.one_of(st.none(), instants),
+        value=st.integers(0, 1000).map(float),
+    ),
+    max_size=25,
+)
+spines = st.lists(st.builds(At, user=users, item=items, instant=st.one_of(st.none(), instants)), max_size=25)
+ttls = st.sampled_from([timedelta(0), MICROSECOND, DAY, 2 * DAY])
+
+
+def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa.Table:
+    return pa.concat_tables(join(spine, (view_of(lake.root / "t", ttl),), chunk))
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=rows, spine=spines, ttl=ttls, chunk=st.sampled_from([3, 1000]))
+def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
+    rows: list[Row], spine: list[At], ttl: timedelta, chunk: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        write_rows(lake, "t", rows)
+        result = joined(spine_of(spine), lake, ttl, chunk)
+    assert result.select(["user_id", "item_id", "event_timestamp"]).equals(spine_of(spine))
+    assert result["value"].to_pylist() == [newest_known(at, rows, ttl) for at in spine]
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=rows, spine=spines, ttl=ttls)
+def test_join_equals_brute_force_when_rows_are_snapshots(
+    rows: list[Row], spine: list[At], ttl: timedelta
+) -> None:
+    unique = {(row.user, row.item, row.event): row for row in rows}
+    snapshots = [Row(row.user, row.item, row.event, row.event, row.value) for row in unique.values()]
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        write_rows(lake, "t", snapshots)
+        result = joined(spine_of(spine), lake, ttl)
+    assert result["value"].to_pylist() == [newest_known(at, snapshots, ttl) for at in spine]
+
+
+def test_feature_is_null_when_it_lies_one_microsecond_past_its_event(tmp_path: Path) -> None:
+    write_rows(Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0)])
+    spine = spine_of([At("u", "i", START - MICROSECOND), At("u", "i", START)])
+    assert joined(spine, Lake(tmp_path), DAY)["value"].to_pylist() == [None, 1.0]
+
+
+def test_row_is_not_used_until_it_was_created(tmp_path: Path) -> None:
+    late = Row("u", "i", START + DAY, START + 2 * DAY, 2.0)
+    write_rows(Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0), late])
+    spine = spine_of([At("u", "i", START + 2 * DAY - MICROSECOND), At("u", "i", START + 2 * DAY)])
+    assert joined(spine, Lake(tmp_path), timedelta(0))["value"].to_pylist() == [1.0, 2.0]
+
+
+def test_row_is_used_to_the_end_of_its_ttl_and_not_after(tmp_path: Path) -> None:
+    write_rows(Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0)])
+    spine = spine_of([At("u", "i", START + DAY), At("u", "i", START + DAY + MICROSECOND)])
+    assert joined(spine, Lake(tmp_path), DAY)["value"].to_pylist() == [1.0, None]
+
+
+def test_order_and_duplicates_are_kept_when_the_spine_spans_many_chunks(tmp_path: Path) -> None:
+    write_rows(Lake(tmp_path), "t", [Row(str(u), "i", START, START, float(u)) for u in range(50)])
+    chosen = [random.Random(7).randrange(60) for _ in range(20_000)]
+    spine = spine_of(At(str(u), "i", START + DAY) for u in chosen)
+    result = joined(spine, Lake(tmp_path), timedelta(0), chunk=4096)
+    assert result["user_id"].to_pylist() == [str(u) for u in chosen]
+    assert result["value"].to_pylist() == [float(u) if u < 50 else None for u in chosen]
+
+
+def test_features_are_null_when_nothing_has_been_written(tmp_path: Path) -> None:
+    result = joined(spine_of([At("u", "i", START)]), Lake(tmp_path), DAY)
+    assert result["value"].to_pylist() == [None]
+    assert result.schema.field("value").type == pa.float32()
+
+
+def test_values_are_null_when_a_day_was_written_before_its_column_was_declared(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    write_rows(lake, "t", [Row("u", "i", START, START, 1.0), Row("u", "i", START + DAY, START + DAY, 2.0)])
+    old = pa.table(
+        {"user_id": ["u"], "item_id": ["i"], "event_timestamp": [START], "created_timestamp": [START]}
+    )
+    publish(lake, "t", START.date(), old)
+    spine = spine_of([At("u", "i", START), At("u", "i", START + DAY)])
+    assert joined(spine, lake, timedelta(0))["value"].to_pylist() == [None, 2.0]
+
+
+def test_files_that_no_manifest_names_are_never_read(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    write_rows(lake, "t", [Row("u", "i", START, START, 1.0)])
+    (lake.folder("t", START.date()) / "stray.parquet").write_bytes(b"half a file")
+    (lake.root / "t" / "ds=2026-01-09").mkdir()
+    assert joined(spine_of([At("u", "i", START)]), lake, DAY)["value"].to_pylist() == [1.0]
+
+
+def test_error_names_the_key_column_when_the_spine_lacks_it(tmp_path: Path) -> None:
+    spine = spine_of([At("u", "i", START)]).drop_columns(["item_id"])
+    with pytest.raises(SpineError, match="no column 'item_id', a key of view view"):
+        joined(spine, Lake(tmp_path), DAY)
+
+
+def test_error_names_the_feature_when_it_would_replace_a_spine_column(tmp_path: Path) -> None:
+    spine = spine_of([At("u", "i", START)]).append_column("value", pa.array([0.0]))
+    with pytest.raises(SpineError, match="'value'"):
+        joined(spine, Lake(tmp_path), DAY)
