@@ -1,0 +1,187 @@
+"""Partitions as a gate sees them: their rows in Arrow, and one row of statistics each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from statistics import median
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.compile.expectations import (
+    DS,
+    PARTITION_END,
+    PARTITION_START,
+    STRING,
+    null_share_of,
+    positive_share_of,
+    type_of,
+)
+from pipelines.days import DAY
+from pipelines.lake import Lake
+
+HISTORY = 14  # days before a day that say how many rows are usual
+ROWS_AT_ONCE = 5_000_000  # bounds the memory of one validation, whatever the number of days
+
+Statistics = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition, read through its manifest.
+
+    Attributes:
+        ds: its day; None for a table without days.
+        content: content hash of the manifest.
+        start, end: its rows' time lies in [start, end); a snapshot carries `end`.
+        statistics: its row count, and the type and null share of every declared column.
+        rows: the declared columns, lists by their length; None when a type is not as declared.
+    """
+
+    ds: date | None
+    content: str
+    start: datetime
+    end: datetime
+    statistics: Statistics
+    rows: pa.Table | None
+
+    @property
+    def name(self) -> str:
+        return "" if self.ds is None else f"ds={self.ds}"
+
+
+def read_partition(
+    lake: Lake,
+    table: str,
+    ds: date | None,
+    columns: Mapping[str, str],
+    start: datetime,
+    end: datetime,
+    facts: Statistics,
+) -> Partition:
+    """Read a partition's declared columns; `facts` are statistics that its files do not tell.
+
+    Raises:
+        MissingPartitionError: the partition was never written.
+    """
+    manifest = lake.manifest(table, ds)
+    paths = [lake.folder(table, ds) / file.name for file in manifest.files]
+    types = _types([pq.read_schema(path) for path in paths], columns)
+    as_declared = all(types[column] in (None, dtype) for column, dtype in columns.items())
+    rows = None
+    if as_declared and paths:
+        # Strings stay dictionary codes: a tenth of the memory, and quick to compare.
+        strings = [column for column, dtype in columns.items() if dtype == STRING]
+        tables = [pq.ParquetFile(path, read_dictionary=strings).read(list(columns)) for path in paths]
+        rows = pa.concat_tables(tables).unify_dictionaries()
+    statistics: dict[str, object] = {"rows": manifest.rows, **facts}
+    for column in columns:
+        statistics[type_of(column)] = types[column]
+        statistics[null_share_of(column)] = None if rows is None else null_share(rows[column])
+    return Partition(ds, manifest.content, start, end, statistics, None if rows is None else _flat(rows))
+
+
+def null_share(column: pa.ChunkedArray) -> float | None:
+    """Share of nulls in a column, 0 to 1, NaN counted as null; None without rows."""
+    if len(column) == 0:
+        return None
+    if pa.types.is_floating(column.type):
+        return float(pc.sum(pc.is_null(column, nan_is_null=True)).as_py() / len(column))
+    return int(column.null_count) / len(column)
+
+
+def positive_shares(rows: pa.Table, labels: Iterable[str], before: datetime) -> dict[str, object]:
+    """Statistic of each label: the share of 1 among its values before an instant; None without any."""
+    known = rows.filter(pc.less(rows["event_timestamp"], pa.scalar(before)))
+    return {positive_share_of(label): pc.mean(pc.equal(known[label], 1)).as_py() for label in labels}
+
+
+def usual_rows(counts: Mapping[date, int], ds: date) -> float | None:
+    """Median row count of the up to 14 written days before `ds`; None without any."""
+    before = [counts[day] for offset in range(1, HISTORY + 1) if (day := ds - DAY * offset) in counts]
+    return float(median(before)) if before else None
+
+
+def volume(counts: Mapping[date, int], ds: date) -> dict[str, object]:
+    """Statistics of a day's volume: usual rows and the ratio to them, both None without history."""
+    usual = usual_rows(counts, ds)
+    return {"usual_rows": usual, "ratio": counts[ds] / usual if usual else None}
+
+
+def batches(partitions: Iterable[Partition]) -> Iterator[list[Partition]]:
+    """Group partitions, in order, into validations of about `ROWS_AT_ONCE` rows."""
+    batch: list[Partition] = []
+    rows = 0
+    for partition in partitions:
+        batch.append(partition)
+        rows += partition.rows.num_rows if partition.rows is not None else 0
+        if rows >= ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
+
+
+def statistics_frame(partitions: Sequence[Partition]) -> pd.DataFrame:
+    """One row per partition, in order."""
+    return pd.DataFrame([{DS: partition.name, **partition.statistics} for partition in partitions])
+
+
+def rows_frame(partitions: Sequence[Partition]) -> pd.DataFrame:
+    """All rows of the partitions whose types are as declared, with the columns a gate adds."""
+    tables = {partition.name: partition.rows for partition in partitions if partition.rows is not None}
+    if not tables:
+        return pd.DataFrame()
+    frame: pd.DataFrame = pa.concat_tables(tables.values()).unify_dictionaries().to_pandas()
+    owner = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables.values()])
+    frame[DS] = pd.Categorical(np.array(list(tables))[owner], categories=list(tables))
+    readable = [partition for partition in partitions if partition.rows is not None]
+    for column, instants in (
+        (PARTITION_START, [partition.start for partition in readable]),
+        (PARTITION_END, [partition.end for partition in readable]),
+    ):
+        frame[column] = pd.DatetimeIndex(instants).as_unit("us")[owner]
+    return frame
+
+
+def _types(schemas: Sequence[pa.Schema], columns: Iterable[str]) -> dict[str, str | None]:
+    """The type of every column, "absent" where a file lacks it; None without files."""
+
+    def found(column: str) -> str | None:
+        names = {_type_name(s.field(column).type) if column in s.names else "absent" for s in schemas}
+        return " or ".join(sorted(names)) or None
+
+    return {column: found(column) for column in columns}
+
+
+def _type_name(dtype: pa.DataType) -> str:
+    """Arrow's types by the names the declarations use."""
+    if pa.types.is_list(dtype):
+        return f"list<{_type_name(dtype.value_type)}>"
+    if pa.types.is_timestamp(dtype):
+        return f"timestamp[{dtype.unit}, {dtype.tz}]"
+    return {"float": "float32", "double": "float64"}.get(str(dtype), str(dtype))
+
+
+def _flat(rows: pa.Table) -> pa.Table:
+    """Replace lists by their lengths."""
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_list(field.type):
+            rows = rows.set_column(index, field.name, pc.list_value_length(rows[field.name]))
+    return rows
+
+
+def quarantined_share(lake: Lake, ds: date) -> float | None:
+    """Share of a day's raw rows that ingest put into quarantine; None where it left no counts."""
+    try:
+        counts = json.loads((lake.root / "counts" / f"ds={ds}.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    read = counts["events"] + counts["quarantined"]
+    return counts["quarantined"] / read if read else None

@@ -1,0 +1,211 @@
+"""Validate: the data gates. A verdict on every partition; what did not pass stays out of all later stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from filelock import FileLock
+
+from features.compile.expectations import TableSuites, event_suites, training_suites, view_suites
+from features.declarations.groups import View
+from pipelines.console import stage
+from pipelines.days import DAY, Days, first_instant, snapshot_instant
+from pipelines.errors import GateError
+from pipelines.gates.expect import Expectations
+from pipelines.gates.findings import find_failures
+from pipelines.gates.partitions import (
+    HISTORY,
+    Partition,
+    batches,
+    positive_shares,
+    quarantined_share,
+    read_partition,
+    volume,
+)
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.verdicts import Verdict, find_verdict, write_verdict
+
+SHOWN_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a gate judges: one table's partitions, read when they are asked for."""
+
+    name: str
+    suites: TableSuites
+    partitions: Iterable[Partition]
+
+
+def validate_events(settings: Settings, days: Days) -> None:
+    """Judge the events of `days`: types, ids, labels, times, and each day's volume.
+
+    Raises:
+        GateError: a day did not pass; the message names table, day, column and rows.
+        MissingPartitionError: a day has not been ingested.
+    """
+    lake = Lake(settings.lake)
+    suites = event_suites(settings.catalog)
+    table = Table("events", suites, _daily(lake, "events", suites, days))
+    _hold(settings, "events", days, [table], f"gatehouse ingest {_range(days)}")
+
+
+def validate_features(settings: Settings, days: Days) -> None:
+    """Judge the snapshots of `days`, later ones that changed since they were judged, and the profiles.
+
+    Raises:
+        GateError: a snapshot did not pass; the message names table, day, column and rows.
+        MissingPartitionError: a snapshot has not been written.
+    """
+    lake = Lake(settings.lake)
+    tables = [_view(settings, lake, view, days) for view in settings.catalog.views]
+    _hold(settings, "features", days, tables, f"gatehouse aggregate {_range(days)}")
+
+
+def validate_training(settings: Settings, ds: date) -> None:
+    """Judge the training set that ends on `ds`: every event once, labels worth learning, features in range.
+
+    Raises:
+        GateError: the set did not pass; the message names column and rows.
+        MissingPartitionError: the set has not been assembled.
+    """
+    lake, service = Lake(settings.lake), settings.params.features.service
+    name, suites = f"training_sets/{service}", training_suites(settings.catalog, service)
+    split = settings.dataset_params.split.days(ds)
+    days = Days(start=split["train"].start, end=split["test"].end)
+    facts = {"events": sum(_row_counts(lake, "events", days).values())}
+    partition = read_partition(
+        lake, name, ds, suites.columns, first_instant(days.start), snapshot_instant(days.end), facts
+    )
+    if partition.rows is not None:
+        labels = [task.column for task in settings.catalog.tasks]
+        shares = positive_shares(partition.rows, labels, before=snapshot_instant(split["train"].end))
+        partition = replace(partition, statistics={**partition.statistics, **shares})
+    _hold(settings, "training", ds, [Table(name, suites, [partition])], f"gatehouse assemble --ds {ds}")
+
+
+def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | Days) -> Iterator[Partition]:
+    """Read a table's days one by one, each with its volume; of events also what ingest kept out."""
+    ordered = sorted(days)
+    counts = _row_counts(lake, table, Days(start=ordered[0] - DAY * HISTORY, end=ordered[-1]))
+    for ds in ordered:
+        lake.manifest(table, ds)
+        facts = volume(counts, ds)
+        if table == "events":
+            facts["quarantined_share"] = quarantined_share(lake, ds)
+        yield read_partition(lake, table, ds, suites.columns, first_instant(ds), snapshot_instant(ds), facts)
+
+
+def _view(settings: Settings, lake: Lake, view: View, days: Days) -> Table:
+    name, suites = f"features/{view.name}", view_suites(view, settings.catalog.volume)
+    if view in settings.catalog.profiles:
+        known_since = first_instant(settings.dataset_params.days.start)
+        facts = {"usual_rows": None, "ratio": None}
+        profile = read_partition(lake, name, None, suites.columns, known_since, known_since, facts)
+        return Table(name, suites, [profile])
+    changed = [ds for ds in lake.days(name) if ds > days.end and _outdated(lake, name, ds)]
+    return Table(name, suites, _daily(lake, name, suites, [*days, *changed]))
+
+
+def _outdated(lake: Lake, table: str, ds: date) -> bool:
+    """Whether a partition was judged once and has changed since."""
+    verdict = find_verdict(lake, table, ds)
+    return verdict is not None and verdict.content != lake.manifest(table, ds).content
+
+
+def _row_counts(lake: Lake, table: str, days: Days) -> dict[date, int]:
+    return {ds: lake.manifest(table, ds).rows for ds in lake.days(table) if ds in days}
+
+
+def _hold(settings: Settings, gate: str, days: object, tables: Iterable[Table], command: str) -> None:
+    """Judge tables, write verdicts, Data Docs and a summary, and raise when a partition did not pass."""
+    lake = Lake(settings.lake)
+    store = settings.runs / "gx"
+    store.mkdir(parents=True, exist_ok=True)
+    with stage(settings, f"validate_{gate}", days) as facts, FileLock(store / "lock"):
+        expectations = Expectations(store, settings.reports / "data_docs", gate)
+        verdicts = [verdict for table in tables for verdict in _judge(expectations, table)]
+        for verdict in verdicts:
+            write_verdict(lake, verdict)
+        docs = expectations.write_docs()
+        summary = settings.runs / "gates" / f"{gate}.json"
+        _write_summary(summary, gate, days, verdicts)
+        facts["partitions"] = len(verdicts)
+        facts["checks"] = sum(verdict.checks for verdict in verdicts)
+        facts["stopped"] = sum(not verdict.passed for verdict in verdicts)
+        if facts["stopped"]:
+            raise GateError(_message(gate, verdicts, command, summary, docs))
+
+
+def _judge(expectations: Expectations, table: Table) -> Iterator[Verdict]:
+    checks = len(table.suites.partitions.expectations) + len(table.suites.rows.expectations)
+    for batch in batches(table.partitions):
+        title = batch[0].name if len(batch) == 1 else f"{batch[0].name}..{batch[-1].name}"
+        findings = find_failures(expectations, table.suites, batch, title)
+        for partition in batch:
+            failures = tuple(findings[partition.name])
+            yield Verdict(
+                table=table.name,
+                ds=str(partition.ds) if partition.ds else None,
+                content=partition.content,
+                passed=not failures,
+                checks=checks,
+                failures=failures,
+            )
+
+
+def _write_summary(path: Path, gate: str, days: object, verdicts: Sequence[Verdict]) -> None:
+    """What the report page shows of a gate, per table."""
+    tables = []
+    for name in dict.fromkeys(verdict.table for verdict in verdicts):
+        own = [verdict for verdict in verdicts if verdict.table == name]
+        tables.append(
+            {
+                "table": name,
+                "partitions": len(own),
+                "checks": sum(verdict.checks for verdict in own),
+                "passed": all(verdict.passed for verdict in own),
+                "failures": [
+                    {"ds": verdict.ds, **failure.model_dump(mode="json")}
+                    for verdict in own
+                    for failure in verdict.failures
+                ],
+            }
+        )
+    summary = {
+        "gate": gate,
+        "days": str(days),
+        "passed": all(verdict.passed for verdict in verdicts),
+        "tables": tables,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _message(gate: str, verdicts: Sequence[Verdict], command: str, summary: Path, docs: Path) -> str:
+    failures = [
+        f"  {verdict.table}{f' ds={verdict.ds}' if verdict.ds else ''}, {failure.message}"
+        for verdict in verdicts
+        for failure in verdict.failures
+    ]
+    stopped = sum(not verdict.passed for verdict in verdicts)
+    more = [f"  and {len(failures) - SHOWN_FAILURES} more, all of them in {summary}"]
+    lines = [
+        f"the {gate} gate stopped {stopped} of {len(verdicts)} partitions:",
+        *failures[:SHOWN_FAILURES],
+        *(more if len(failures) > SHOWN_FAILURES else []),
+        "No later stage reads a stopped partition; those that passed stay in use. Mend the source, then run "
+        f"`{command}` and validate {gate} again; if the data is right, change its declaration in "
+        "features/declarations.",
+        f"Data Docs: {docs.as_uri()}",
+    ]
+    return "\n".join(lines)
+
+
+def _range(days: Days) -> str:
+    return f"--ds {days.start}" if len(days) == 1 else f"--start {days.start} --end {days.end}"
