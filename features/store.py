@@ -1,0 +1,81 @@
+"""Open the Feast store and register a data set's objects in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from feast import FeatureStore, FeatureView, RepoConfig
+
+from features.compile.feast import FeastObjects, compile_feast
+from features.declarations.catalog import Catalog
+from features.stores.errors import StoreError
+
+CONFIG = Path(__file__).with_name("feature_store.yaml")
+
+
+def open_store(home: Path) -> FeatureStore:
+    """The Feast store whose state lies under `home`; its `repo_path` is that folder, `home`/feast.
+
+    Settings come from features/feature_store.yaml or the file FEAST_FS_YAML_FILE_PATH names. Relative
+    paths in it are read as if it lay in `home`/features, so that a home of its own has a store of its own.
+
+    Raises:
+        StoreError: the registry is an empty file, which Feast would take for an empty store.
+    """
+    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or CONFIG)
+    settings = yaml.safe_load(os.path.expandvars(path.read_text(encoding="utf-8")))
+    _rebase(settings, home / "features")
+    state = home / "feast"
+    state.mkdir(parents=True, exist_ok=True)
+    config = RepoConfig(**settings, repo_path=state)
+    registry = Path(config.registry.path)
+    if config.registry.registry_type == "file" and registry.is_file() and registry.stat().st_size == 0:
+        raise StoreError(
+            f"the registry {registry} is an empty file: a write was cut off. "
+            "Remove it and run `gatehouse materialize`"
+        )
+    return FeatureStore(repo_path=str(state), config=config)
+
+
+def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:
+    """Register the catalog's objects; remove those it no longer has, and all of another data set.
+
+    Views of another data set lose their online rows too: its ids mean other users and items.
+    """
+    objects = compile_feast(catalog, lake)
+    names = {(type(known), known.name) for known in objects}
+    registered = [*store.list_feature_services(), *store.list_feature_views(), *store.list_entities()]
+    gone = [
+        known
+        for known in registered
+        if known.tags.get("dataset") != catalog.dataset or (type(known), known.name) not in names
+    ]
+    if gone:
+        sources = [known.batch_source for known in gone if isinstance(known, FeatureView)]
+        store.apply([], objects_to_delete=[*gone, *sources], partial=False)
+    store.apply(list(objects))
+    return objects
+
+
+def empty(store: FeatureStore, views: Iterable[FeatureView]) -> None:
+    """Remove all online rows of `views`."""
+    tables = list(views)
+    infra: dict[str, Any] = {"entities_to_delete": [], "entities_to_keep": [], "partial": True}
+    online = store._get_provider().online_store  # Feast has no public way to empty a view
+    online.update(store.config, tables_to_delete=tables, tables_to_keep=[], **infra)
+    online.update(store.config, tables_to_delete=[], tables_to_keep=tables, **infra)
+
+
+def _rebase(settings: dict[str, Any], folder: Path) -> None:
+    """Make the relative paths in `settings` absolute, below `folder`."""
+    registry, online = settings["registry"], settings["online_store"]
+    if isinstance(registry, str):
+        registry = settings["registry"] = {"path": registry}
+    for section in (registry, online):
+        path = section.get("path")
+        if path is not None and "://" not in path:
+            section["path"] = os.path.normpath(folder / path)
