@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+import pytest
+
+from pipelines.settings import Settings
+from tests.pipelines.published_models import DS, write_model, write_verdict
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+
+@pytest.fixture
+def settings(simulated_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(simulated_settings.home))
+    write_model(simulated_settings, "weights")
+    return simulated_settings
+
+
+def _operator(command: Sequence[str], ds: str = str(DS), **settings: Any) -> Any:
+    from dags.operators import StageOperator
+
+    return StageOperator(task_id="stage", command=command, ds=ds, **settings)
+
+
+def test_operator_runs_the_stage_for_its_day(settings: Settings) -> None:
+    write_verdict(settings)
+    _operator(("publish",)).execute({})
+    assert (settings.home / "registry" / "simulated" / "published.json").exists()
+
+
+def test_operator_tells_consumers_the_day_when_it_updates_an_asset(settings: Settings) -> None:
+    from types import SimpleNamespace
+
+    from dags.road import FEATURES
+
+    write_verdict(settings)
+    event = SimpleNamespace(extra={})
+    _operator(("publish",), outlets=[FEATURES]).execute({"outlet_events": {FEATURES: event}})
+    assert event.extra == {"ds": "2026-01-06"}
+
+
+def test_operator_fails_for_good_when_a_gate_is_shut(settings: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    write_verdict(settings, passed=False)
+    with pytest.raises(AirflowFailException, match="a gate is shut"):
+        _operator(("publish",)).execute({})
+
+
+def test_operator_may_be_retried_when_a_stage_failed_otherwise(settings: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    with pytest.raises(AirflowException, match="ended with status 1") as failed:
+        _operator(("publish",)).execute({})
+    assert not isinstance(failed.value, AirflowFailException)
+
+
+def test_operator_fails_for_good_when_the_day_is_none(settings: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="is not a day"):
+        _operator(("publish",), ds="2026-01-06; reboot").execute({})
+
+
+def test_operator_ends_the_stage_when_its_task_is_killed(settings: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    operator = _operator(("publish",))
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            operator.execute({})
+        except AirflowException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while operator._child is None:
+        os.sched_yield()
+    child = psutil.Process(operator._child.pid)
+    operator.on_kill()
+    thread.join(timeout=30)
+    assert not child.is_running()
+    assert str(-signal.SIGTERM) in str(failures[0])

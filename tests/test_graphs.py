@@ -1,0 +1,129 @@
+"""One road, told three times: the stage table, dvc.yaml and the DAGs must tell the same."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.settings import CHECKOUT
+from pipelines.stages import STAGES
+
+Graph = dict[str, set[str]]
+TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
+# Code that moves results about without deciding them; stages do not run again when it changes.
+PLUMBING = {
+    "features.declarations.errors", "features.declarations.names",
+    "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors", "pipelines.lake",
+    "pipelines.manifest", "pipelines.settings", "pipelines.spark", "pipelines.stages", "pipelines.verdicts",
+}  # fmt: skip
+
+
+def _closure(graph: Graph) -> Graph:
+    """Stage to everything that runs before it."""
+    before: Graph = {}
+    for name in graph:
+        waiting, seen = list(graph[name]), set[str]()
+        while waiting:
+            need = waiting.pop()
+            if need not in seen:
+                seen.add(need)
+                waiting.extend(graph[need])
+        before[name] = seen
+    return before
+
+
+@pytest.fixture(scope="module")
+def dvc_stages() -> list[Any]:
+    from dvc.repo import Repo
+
+    with Repo(str(CHECKOUT)) as repo:
+        return [stage for stage in repo.index.stages if stage.cmd]
+
+
+def _plain(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def test_dvc_runs_stages_in_the_order_of_the_table(dvc_stages: list[Any]) -> None:
+    makers = {out.fs_path: stage.name for stage in dvc_stages for out in stage.outs}
+    graph: Graph = {}
+    for stage in dvc_stages:
+        needs = graph.setdefault(_plain(stage.name), set())
+        for dep in stage.deps:
+            needs |= {
+                _plain(maker)
+                for path, maker in makers.items()
+                if path == dep.fs_path or Path(dep.fs_path) in Path(path).parents
+            }
+    assert _closure(graph) == _closure(TABLE)
+
+
+def test_dvc_runs_the_commands_of_the_table(dvc_stages: list[Any]) -> None:
+    models = yaml.safe_load((CHECKOUT / "params.yaml").read_text())["train"]["models"]
+    expected = {
+        (f"{stage.name}@{model}" if model else stage.name): " ".join(
+            ["gatehouse", *stage.command, *([model] if model else [])]
+        )
+        for stage in STAGES
+        for model in (models if stage.mapped else [None])
+    }
+    assert {stage.name: stage.cmd for stage in dvc_stages} == expected
+
+
+def test_dvc_neither_deletes_nor_restores_what_stages_swap_in(dvc_stages: list[Any]) -> None:
+    assert [str(out) for stage in dvc_stages for out in stage.outs if not out.persist] == []
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_dvc_stage_depends_on_all_code_it_imports(dvc_stages: list[Any], stage: Any) -> None:
+    (dvc_stage, *_) = (found for found in dvc_stages if _plain(found.name) == stage.name)
+    deps = [Path(dep.fs_path) for dep in dvc_stage.deps]
+    code = _imported(f"pipelines.{stage.command[0]}")
+    forgotten = sorted(
+        str(path.relative_to(CHECKOUT))
+        for path in code
+        if not any(path == dep or dep in path.parents for dep in deps)
+    )
+    assert forgotten == []
+
+
+def test_dvc_code_dependencies_exist(dvc_stages: list[Any]) -> None:
+    code = {
+        Path(dep.fs_path)
+        for stage in dvc_stages
+        for dep in stage.deps
+        if Path(dep.fs_path).relative_to(CHECKOUT).parts[0] in ("features", "pipelines", "training")
+    }
+    assert sorted(path for path in code if not path.exists()) == []
+
+
+def _imported(module: str) -> set[Path]:
+    """Files of the project's modules that `module` imports, itself included, but for the plumbing."""
+    waiting, seen = [module], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in PLUMBING or _file(name) is None:
+            continue
+        seen.add(name)
+        path = _file(name)
+        assert path is not None
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+    return {path for name in seen if (path := _file(name)) and path.stat().st_size}
+
+
+def _file(module: str) -> Path | None:
+    if module.partition(".")[0] not in ("features", "pipelines", "training"):
+        return None
+    path = CHECKOUT.joinpath(*module.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
