@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +33,29 @@ class Batch:
     scenario: torch.Tensor
     labels: torch.Tensor
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], device: torch.device) -> Batch:
+        """A batch of NumPy arrays named like the attributes, moved to `device`.
+
+        Indices travel as they are stored (int32) and become int64 on the device; host memory is pinned
+        for a GPU, so that the copy overlaps with the step before.
+        """
+        tensors = {}
+        for name in cls.__slots__:
+            tensor = torch.from_numpy(arrays[name])
+            if device.type == "cuda":
+                tensor = tensor.pin_memory()
+            tensor = tensor.to(device, non_blocking=True)
+            tensors[name] = tensor.long() if tensor.dtype == torch.int32 else tensor
+        return cls(**tensors)
+
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def no_labels(rows: int) -> NDArray[np.float32]:
+    """The labels of rows that are only scored, [rows, 0]."""
+    return np.empty((rows, 0), dtype=np.float32)

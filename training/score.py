@@ -1,0 +1,44 @@
+"""Scoring: a model's probabilities for encoded rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.data.batch import Batch, no_labels
+from training.data.encode import Encoded
+
+BATCH_SIZE = 8192
+
+
+def score(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float32]:
+    """Probability of each task for each row, float32 [N, T], in order of the batches."""
+    return probabilities(logits(model, batches))
+
+
+def logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
+    """The model's logits in evaluation mode, float32 [N, T] on the CPU; the model's mode is left as found."""
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(batch).float().cpu() for batch in batches]
+    model.train(training)
+    return torch.cat(parts)
+
+
+def probabilities(values: Tensor) -> NDArray[np.float32]:
+    """Sigmoid of logits as a NumPy array of the same shape."""
+    result: NDArray[np.float32] = torch.sigmoid(values).numpy()
+    return result
+
+
+def encoded_batches(encoded: Encoded, device: torch.device, size: int = BATCH_SIZE) -> Iterator[Batch]:
+    """Batches without labels of rows that `Encoder.transform` returned, for example a look-up's."""
+    for start in range(0, len(encoded), size):
+        arrays = {field.name: getattr(encoded, field.name)[start : start + size] for field in fields(encoded)}
+        yield Batch.of(arrays | {"labels": no_labels(len(arrays["ids"]))}, device)
