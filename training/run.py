@@ -1,0 +1,93 @@
+"""One training run: encoded arrays in, a model folder out; goes on from its checkpoint if it was killed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from training.artifact import Card, write_model
+from training.checkpoint import Checkpoint, identity_of
+from training.config import TrainConfig
+from training.data.arrays import EncodedArrays
+from training.loop import CHECKPOINT_STEPS, Watcher, find_device, train, use_available_cores
+from training.models.build import build
+from training.score import BATCH_SIZE, score
+
+
+def run(
+    name: str,
+    encoded: Path,
+    target: Path,
+    config: TrainConfig,
+    *,
+    dataset: str,
+    licence: str,
+    checkpoints: Path,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+) -> Card:
+    """Train the model `name`, score the test days and write both to `target`.
+
+    Args:
+        name: a model of training/models.
+        encoded: folder of the training set's encoded arrays.
+        target: the model folder, replaced in whole.
+        config: hyperparameters, and each model's own settings.
+        dataset: name of the data set, for the card.
+        licence: of the training data, for the card.
+        checkpoints: folder for the run's state; a state of other data or settings is not continued.
+        device: "auto", "cpu" or "cuda".
+        watcher: is told how it goes.
+        checkpoint_steps: steps between checkpoints; there is one after each epoch, too.
+
+    Returns:
+        The model's card.
+    """
+    use_available_cores()
+    where = find_device(device)
+    arrays = EncodedArrays(encoded)
+    spec = arrays.encoder.spec
+    torch.manual_seed(config.seed)
+    model = build(name, spec, config)
+    checkpoint = Checkpoint(
+        checkpoints / f"{name}.pt",
+        identity_of(
+            model=name,
+            settings=config.models.get(name, {}),
+            config=config.model_dump(mode="json", exclude={"models"}),
+            spec=spec.model_dump(mode="json"),
+            data=arrays.fingerprint,
+            device=where.type,
+            torch=torch.__version__,
+        ),
+    )
+    curve = train(
+        model, arrays, config,
+        device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
+    )  # fmt: skip
+    best = min(curve, key=lambda point: point.validation_loss)
+    card = Card(
+        model=name,
+        dataset=dataset,
+        service=spec.service,
+        tasks=spec.tasks,
+        days=arrays.days,
+        rows={split: arrays.rows(split) for split in arrays.days},
+        data=arrays.fingerprint,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        epochs=len(curve),
+        best_epoch=best.epoch,
+        validation_loss=round(best.validation_loss, 6),
+        validation_auc={
+            task: None if math.isnan(area) else round(area, 6)
+            for task, area in zip(spec.tasks, best.auc, strict=True)
+        },
+        licence=licence,
+    )
+    predictions = score(model, arrays.batches("test", BATCH_SIZE, where))
+    write_model(target, model, arrays.encoder, config, card, curve, predictions)
+    checkpoint.remove()
+    return card
