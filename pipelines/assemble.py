@@ -51,7 +51,7 @@ def assemble(settings: Settings, ds: date) -> None:
             manifest = lake.publish(table, ds, [rows], inputs)
         joined = pq.read_table(lake.folder(table, ds) / manifest.files[0].name)
         encoder = fit(settings.catalog, service, rows_of(joined, splits["train"]))
-        write_encoded(encoder, joined, splits, encoded_folder(lake, service, ds))
+        write_encoded(encoder, joined, splits, encoded_folder(lake, service, ds), source=manifest.content)
         facts["columns"] = joined.num_columns
 
 

@@ -27,7 +27,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of 4,000 encoded rows: two training days, one validation day, one test day."""
     rows = training_rows(CATALOG, rows=4000)
     folder = tmp_path_factory.mktemp("encoded") / "ranker_v1"
-    write_encoded(fit(CATALOG, "ranker_v1", rows.slice(0, 2000)), rows, days(), folder)
+    write_encoded(fit(CATALOG, "ranker_v1", rows.slice(0, 2000)), rows, days(), folder, source="abc")
     return folder
 
 

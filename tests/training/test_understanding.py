@@ -27,7 +27,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> EncodedArrays:
     renamed = pc.replace_substring(rows["scenario_id"], "scenario2", "new_tab")
     rows = rows.set_column(place, "scenario_id", renamed)
     folder = tmp_path_factory.mktemp("encoded") / "ds=2026-01-04"
-    write_encoded(encoder, rows, days(), folder)
+    write_encoded(encoder, rows, days(), folder, source="abc")
     return EncodedArrays(folder)
 
 

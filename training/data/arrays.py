@@ -26,6 +26,7 @@ class EncodedArrays:
     Attributes:
         encoder: what the rows were encoded with.
         fingerprint: 16 hex digits that stand for all of the folder's contents.
+        source: content hash of the training-set partition the rows come from.
         days: split name to its first and last day, ISO text.
 
     Raises:
@@ -36,7 +37,7 @@ class EncodedArrays:
         try:
             self.fingerprint = fingerprint(folder)
             self.encoder = Encoder.load(folder)
-            splits = json.loads((folder / SPLITS).read_bytes())
+            written = json.loads((folder / SPLITS).read_bytes())
             # Copy-on-write, because torch wants writable memory; nothing ever writes to it.
             self._arrays: dict[str, NDArray[Any]] = {
                 name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
@@ -46,12 +47,19 @@ class EncodedArrays:
             raise EncodedDataError(
                 f"{folder} does not hold a training set's encoded arrays ({error}); run `gatehouse assemble`"
             ) from error
+        self.source: str = written["source"]
+        splits = written["splits"]
         self.days: dict[str, tuple[str, str]] = {name: tuple(rows["days"]) for name, rows in splits.items()}
         self._splits = {name: slice(rows["start"], rows["stop"]) for name, rows in splits.items()}
 
     def column(self, name: str, split: str) -> NDArray[Any]:
         """The rows of array `name` (for example "labels", "user" or "day") that belong to `split`."""
         return self._arrays[name][self._splits[split]]
+
+    def span(self, split: str) -> tuple[int, int]:
+        """First row of `split` in the training set, and the first one after it."""
+        rows = self._splits[split]
+        return rows.start, rows.stop
 
     def rows(self, split: str) -> int:
         """Number of rows of `split`."""

@@ -193,12 +193,15 @@ def fit(catalog: Catalog, service: str, training_rows: pa.Table) -> Encoder:
     return Encoder(spec, vocabularies)
 
 
-def write_encoded(encoder: Encoder, table: pa.Table, splits: Mapping[str, DayRange], folder: Path) -> None:
+def write_encoded(
+    encoder: Encoder, table: pa.Table, splits: Mapping[str, DayRange], folder: Path, *, source: str
+) -> None:
     """Encode a training set into memory-mappable .npy files, one slice of rows for each split.
 
     Beside the arrays of `Encoded` there are labels (float32 [N, T], NaN where missing), user (int32 [N],
     numbers every user, unseen ones too), and day (int32 [N], days since 1970). `splits.json` holds each
-    split's rows as [start, stop] and its days. The folder appears whole; equal rows give equal bytes.
+    split's rows as [start, stop] and its days, and `source`, the content hash of the partition the rows
+    come from. The folder appears whole; equal rows give equal bytes.
 
     Raises:
         EncodedDataError: the rows are not in order of time, or a split has none.
@@ -219,7 +222,8 @@ def write_encoded(encoder: Encoder, table: pa.Table, splits: Mapping[str, DayRan
         np.save(staging / "user.npy", users.astype(np.int32))
         np.save(staging / "day.npy", days)
         _write_arrays(encoder, table, staging)
-        (staging / SPLITS).write_text(json.dumps(bounds, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps({"source": source, "splits": bounds}, indent=2)
+        (staging / SPLITS).write_text(text + "\n", encoding="utf-8")
 
 
 def _write_arrays(encoder: Encoder, table: pa.Table, folder: Path) -> None:

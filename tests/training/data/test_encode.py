@@ -143,8 +143,8 @@ def test_load_gives_back_the_encoder_that_was_saved(tmp_path: Path):
 
 
 def test_write_encoded_writes_slices_that_hold_exactly_the_days_of_their_split(tmp_path: Path):
-    write_encoded(ENCODER, ROWS, days(), tmp_path / "encoded")
-    splits = json.loads((tmp_path / "encoded" / "splits.json").read_text())
+    write_encoded(ENCODER, ROWS, days(), tmp_path / "encoded", source="abc")
+    splits = json.loads((tmp_path / "encoded" / "splits.json").read_text())["splits"]
     day = np.load(tmp_path / "encoded" / "day.npy")
     first = (days()["train"].start - days()["train"].start.replace(year=1970, month=1, day=1)).days
     assert [splits[name]["start"] for name in splits] == [
@@ -158,7 +158,7 @@ def test_write_encoded_writes_slices_that_hold_exactly_the_days_of_their_split(t
 
 
 def test_write_encoded_keeps_missing_labels_as_nan(tmp_path: Path):
-    write_encoded(ENCODER, ROWS, days(), tmp_path / "encoded")
+    write_encoded(ENCODER, ROWS, days(), tmp_path / "encoded", source="abc")
     labels = np.load(tmp_path / "encoded" / "labels.npy")
     expected = ROWS["label_like"].to_pylist()
     assert [None if math.isnan(value) else int(value) for value in labels[:, 1]] == expected
@@ -166,34 +166,36 @@ def test_write_encoded_keeps_missing_labels_as_nan(tmp_path: Path):
 
 def test_write_encoded_numbers_users_apart_even_when_the_vocabulary_has_not_seen_them(tmp_path: Path):
     rows = ROWS.set_column(2, "user_id", pa.array([f"new{i % 9}" for i in range(ROWS.num_rows)]))
-    write_encoded(ENCODER, rows, days(), tmp_path / "encoded")
+    write_encoded(ENCODER, rows, days(), tmp_path / "encoded", source="abc")
     assert len(np.unique(np.load(tmp_path / "encoded" / "user.npy"))) == 9
 
 
 def test_write_encoded_gives_equal_bytes_when_run_twice_and_in_small_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write_encoded(ENCODER, ROWS, days(), tmp_path / "one")
+    write_encoded(ENCODER, ROWS, days(), tmp_path / "one", source="abc")
     monkeypatch.setattr("training.data.encode.CHUNK", 37)
-    write_encoded(ENCODER, ROWS, days(), tmp_path / "two")
+    write_encoded(ENCODER, ROWS, days(), tmp_path / "two", source="abc")
     assert (tmp_path / "one" / "hashes.json").read_bytes() == (tmp_path / "two" / "hashes.json").read_bytes()
 
 
 def test_write_encoded_leaves_the_old_arrays_when_it_fails(tmp_path: Path):
     folder = tmp_path / "encoded"
-    write_encoded(ENCODER, ROWS, days(), folder)
+    write_encoded(ENCODER, ROWS, days(), folder, source="abc")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(EncodingError):
-        write_encoded(ENCODER, ROWS.drop_columns(["hour"]), days(), folder)
+        write_encoded(ENCODER, ROWS.drop_columns(["hour"]), days(), folder, source="abc")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["encoded"]
 
 
 def test_write_encoded_refuses_rows_out_of_order(tmp_path: Path):
     with pytest.raises(EncodedDataError, match="not sorted"):
-        write_encoded(ENCODER, ROWS.take(list(range(ROWS.num_rows))[::-1]), days(), tmp_path / "encoded")
+        write_encoded(
+            ENCODER, ROWS.take(list(range(ROWS.num_rows))[::-1]), days(), tmp_path / "encoded", source="abc"
+        )
 
 
 def test_write_encoded_refuses_a_split_without_rows(tmp_path: Path):
     with pytest.raises(EncodedDataError, match="test days"):
-        write_encoded(ENCODER, ROWS.slice(0, 400), days(), tmp_path / "encoded")
+        write_encoded(ENCODER, ROWS.slice(0, 400), days(), tmp_path / "encoded", source="abc")
