@@ -35,7 +35,7 @@ format: .venv/.ready ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
-	infra/airflow/standalone.sh
+	$(PY) infra/airflow/standalone.py
 
 lock: ## resolve requirements.in anew into requirements.lock
 	rm -rf .lock-venv && python3 -m venv .lock-venv

@@ -55,6 +55,7 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         with subprocess.Popen(
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+            env={**os.environ, "GATEHOUSE_HOME": str(home())},
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
                 self.log.info("%s", line.rstrip())
@@ -69,6 +70,11 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         if self._child is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGTERM)
+
+
+def home() -> Path:
+    """The folder with params.yaml: GATEHOUSE_HOME, else this checkout, wherever the worker was started."""
+    return Path(os.environ.get("GATEHOUSE_HOME", Path(__file__).resolve().parents[1]))
 
 
 def checked_day(text: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import yaml
 from airflow.sdk import Asset, Param
 
-from dags.operators import StageOperator
+from dags.operators import StageOperator, home
 from pipelines.stages import STAGES, Stage
 
 # The validated snapshots of one day; its events carry {"ds": DAY}.
@@ -64,6 +62,5 @@ def _task(stage: Stage, ds: Any, outlets: list[Asset]) -> Any:
 
 def _models() -> list[str]:
     """Names of the models in params.yaml. Read bare: the settings check would slow every parse down."""
-    home = Path(os.environ.get("GATEHOUSE_HOME", Path(__file__).resolve().parents[1]))
-    params = yaml.safe_load((home / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((home() / "params.yaml").read_text(encoding="utf-8"))
     return list(params["train"]["models"])

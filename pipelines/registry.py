@@ -19,8 +19,9 @@ from pathlib import Path
 from features.declarations.names import checked_name
 from pipelines.children import dvc, git, without_credentials
 from pipelines.errors import PublishError
-from pipelines.model_files import HASHES, verified_digest
+from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
+from training.sealed import HASHES
 
 LATEST = "latest"
 REMOTE = "storage"

@@ -9,6 +9,7 @@ from pathlib import Path
 import gto.api
 import pytest
 
+from features.declarations.errors import GatehouseError
 from pipelines.errors import GateError, PublishError
 from pipelines.publish import publish
 from pipelines.registry import Registry
@@ -96,7 +97,7 @@ def test_publish_is_refused_when_a_file_could_carry_code(ready: Settings, name: 
 
 def test_publish_is_refused_when_a_file_was_altered_after_training(ready: Settings) -> None:
     (ready.models / "pepnet" / f"ds={DS}" / "model.safetensors").write_text("other weights")
-    with pytest.raises(PublishError, match="altered"):
+    with pytest.raises(GatehouseError, match="not the file that was written"):
         publish(ready, DS)
 
 

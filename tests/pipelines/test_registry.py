@@ -105,7 +105,7 @@ def test_pull_refuses_the_model_when_its_storage_was_changed(registry: Path, tmp
         if path.is_file() and path.read_bytes() == b"second":
             path.chmod(0o644)
             path.write_bytes(b"forged")
-    with pytest.raises(PublishError):
+    with pytest.raises(GatehouseError, match="not the file that was written"):
         pull(settings, "pepnet", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -115,7 +115,7 @@ def test_pull_names_what_is_missing_when_the_storage_is_gone(registry: Path, tmp
     shutil.copytree(registry, bare)
     settings = Settings(home=bare)
     shutil.rmtree(Registry.of(settings).remote or "")
-    with pytest.raises(PublishError):
+    with pytest.raises(PublishError, match="`dvc get` failed"):
         pull(settings, "pepnet", tmp_path / "model")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare"]
 
