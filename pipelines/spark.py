@@ -18,6 +18,7 @@ from pipelines.errors import SettingsError
 from pipelines.settings import Settings
 
 OLDEST_JAVA = 17
+_LOGGING = Path(__file__).with_name("log4j2.properties")
 _MISSING_MODULE = "--add-modules=jdk.incubator.vector"
 
 
@@ -40,21 +41,21 @@ def spark_session(settings: Settings) -> SparkSession:
     builder = SparkSession.builder.appName("gatehouse").master(settings.spark_master)
     for key, value in _configuration(settings).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    return session
+    return builder.getOrCreate()
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
     scratch = tempfile.gettempdir()
     configuration = {
         "spark.driver.memory": settings.spark_driver_memory,
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.local.dir": scratch,
-        "spark.log.level": "ERROR",
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # pandas writes nanoseconds, which Spark reads as plain integers or not at all
+        "spark.sql.legacy.parquet.nanosAsLong": "true",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(Path(scratch) / "spark-warehouse"),

@@ -1,0 +1,140 @@
+"""Somebody's own log, by a mapping file and without code; docs/data-contract.md walks through one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as sf
+from pyspark.sql.types import DataType, DateType, DoubleType, FloatType, TimestampNTZType, TimestampType
+
+from features.declarations.catalog import Catalog
+from features.declarations.mapping import EventMapping, LabelMapping, ProfileMapping, load_mapping
+from pipelines.datasets.raw_files import content_hashes
+from pipelines.datasets.reading import read_files
+from pipelines.datasets.tables import (
+    Label,
+    RawTables,
+    event_rows,
+    instant,
+    profile_rows,
+    raw_field,
+    text,
+)
+from pipelines.days import Days
+from pipelines.errors import RawDataError, SettingsError
+from pipelines.settings import Settings
+
+ONLY_SCENARIO = "all"
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
+    """Read the mapped log and profiles."""
+    path = settings.mapping
+    if path is None:
+        raise SettingsError("data set custom needs datasets.custom.mapping in params.yaml")
+    mapping = load_mapping(path)
+    way_out = f"Correct the column's name in {path}, or in the file."
+    logs = _matching(path, mapping.events.path)
+    log = read_files(spark, logs, _needed(mapping.events, mapping.labels.values()), way_out)
+    events = _events(log, mapping.events, mapping.labels, settings.catalog)
+    profiles = {}
+    read_too = []
+    for key, profile in (("user_id", mapping.users), ("item_id", mapping.items)):
+        if profile is None:
+            profiles[key] = events.filter(sf.col("reason").isNull()).select(key).distinct()
+        else:
+            files = _matching(path, str(profile.path))
+            needed = [profile.id, *profile.categories, *profile.numbers]
+            profiles[key] = _profile(read_files(spark, files, needed, way_out), key, profile)
+            read_too += files
+    return RawTables(
+        events, profiles["user_id"], profiles["item_id"], content_hashes([path, *logs, *read_too])
+    )
+
+
+def _matching(mapping: Path, pattern: str) -> list[Path]:
+    """Files that match `pattern`, which is relative to the mapping file or absolute."""
+    anchor = Path(pattern).anchor
+    root = Path(anchor) if anchor else mapping.parent
+    files = sorted(path for path in root.glob(pattern.removeprefix(anchor)) if path.is_file())
+    if not files:
+        raise RawDataError(f"{mapping} names {pattern}, but {root} has no such file; correct the path")
+    return files
+
+
+def _needed(events: EventMapping, labels: Iterable[LabelMapping]) -> list[str]:
+    optional = (events.scenario, events.event_id, events.created)
+    named = (events.user, events.item, events.time, *optional, *(label.column for label in labels))
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def _events(
+    log: DataFrame, mapping: EventMapping, labels: Mapping[str, LabelMapping], catalog: Catalog
+) -> DataFrame:
+    scenario = sf.lit(ONLY_SCENARIO) if mapping.scenario is None else _identifier(log, mapping.scenario)
+    return event_rows(
+        log,
+        catalog,
+        ids={
+            "user": _identifier(log, mapping.user),
+            "item": _identifier(log, mapping.item),
+            "scenario": scenario,
+        },
+        time=_time(log, mapping.time, mapping.time_unit),
+        labels={task: _label(label) for task, label in labels.items()},
+        event_id=None if mapping.event_id is None else _identifier(log, mapping.event_id),
+        created=None if mapping.created is None else _time(log, mapping.created, mapping.time_unit),
+    )
+
+
+def _type(raw: DataFrame, name: str) -> DataType:
+    return raw.schema["raw"].dataType[name].dataType
+
+
+def _identifier(raw: DataFrame, name: str) -> Column:
+    """An id as text; pandas turns whole numbers with gaps into floats, which become whole again."""
+    column = raw_field(name)
+    if isinstance(_type(raw, name), FloatType | DoubleType):
+        whole = column.try_cast("bigint")
+        return sf.when(whole == column, whole.cast("string")).otherwise(
+            text(sf.when(~sf.isnan(column), column))
+        )
+    return text(column)
+
+
+def _time(raw: DataFrame, name: str, unit: str) -> Column:
+    """A timestamp from a timestamp, a date, a number in `unit`, or text: a number or ISO 8601."""
+    column = raw_field(name)
+    if isinstance(_type(raw, name), TimestampType | TimestampNTZType | DateType):
+        return instant(sf.unix_micros(column.cast("timestamp")))
+    number = column.try_cast("decimal(30, 6)")
+    microseconds = sf.try_multiply(number, sf.lit(_MICROSECONDS[unit])).try_cast("bigint")
+    written = sf.unix_micros(column.cast("string").try_cast("timestamp"))
+    return instant(sf.when(number.isNotNull(), microseconds).otherwise(written))
+
+
+def _label(label: LabelMapping) -> Label:
+    column = raw_field(label.column)
+    number = sf.coalesce(column.try_cast("double"), column.try_cast("boolean").try_cast("double"))
+    found = text(column)
+    missing = found.isNull() | sf.coalesce(sf.isnan(number), sf.lit(False))
+    return Label(
+        found=sf.when(~missing, found),
+        value=sf.when(~missing, (number >= label.at_least).cast("tinyint")),
+    )
+
+
+def _profile(raw: DataFrame, key: str, profile: ProfileMapping) -> DataFrame:
+    numbers = {name: raw_field(name).try_cast("float") for name in profile.numbers}
+    return profile_rows(
+        raw,
+        key,
+        _identifier(raw, profile.id),
+        {
+            **{name: _identifier(raw, name) for name in profile.categories},
+            **{name: sf.when(~sf.isnan(number), number) for name, number in numbers.items()},
+        },
+    )

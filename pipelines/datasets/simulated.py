@@ -1,0 +1,192 @@
+"""A log made up in Spark: planted user, item and scenario effects, so the best reachable AUC is known.
+
+Everything is drawn by hashing (seed, name of the draw, keys). A user, an item and the n-th event
+of a day are therefore always the same, whatever else is generated and however Spark splits it.
+
+An impression's chance of a click is logistic in
+
+    bias[scenario] + taste[user] x style[item] (the signs depend on the scenario)
+    + quality[item] + appeal[item] (in no column) + a swing of the item over two weeks
+
+and a clicked one is liked with a chance logistic in the item's quality and the user's first taste.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from math import pi, sqrt
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as sf
+
+from features.declarations.simulated import CATALOG
+from pipelines.datasets.tables import RawTables, event_rows, raw_field, zero_or_one
+from pipelines.days import Days
+from pipelines.settings import Settings, Simulation
+
+LARGEST_SHARE = 0.7  # of the traffic, in scenario s0
+SMALLEST_SHARE = 0.02  # in the last scenario
+DUPLICATE_SHARE = 0.005
+ITEMS_PER_AUTHOR = 5
+SWING_DAYS = 14
+_EPOCH_DAY = 719_163  # date.toordinal() of 1970-01-01
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
+    """Make up the log of exactly `days`."""
+    simulation = settings.dataset_params.simulation
+    world = _World(simulation)
+    drawn = world.impressions(spark, days)
+    again = drawn.filter(world.uniform("duplicate", sf.col("day"), sf.col("nth")) < DUPLICATE_SHARE)
+    repeated = again.withColumn("line", sf.col("line") + simulation.events_per_day)
+    rows = drawn.unionByName(repeated).select(
+        sf.struct("id", "time", "user", "item", "scenario", "author", "click", "like").alias("raw"),
+        sf.lit("simulated").alias("source"),
+        "line",
+        sf.lit(False).alias("malformed"),
+    )
+    events = event_rows(
+        rows,
+        CATALOG,
+        ids={name: raw_field(name) for name in ("user", "item", "scenario", "author")},
+        time=raw_field("time"),
+        labels={task.name: zero_or_one(raw_field(task.name)) for task in CATALOG.tasks},
+        event_id=raw_field("id"),
+    )
+    truth = drawn.select(
+        sf.col("id").alias("event_id"), sf.col("time").alias("event_timestamp"), "p_click", "p_like"
+    )
+    source = hashlib.sha256(simulation.model_dump_json().encode()).hexdigest()
+    return RawTables(events, world.users(spark), world.items(spark), {"simulation": source}, truth)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """The draws of one simulation; users, items and scenarios are numbered from 0."""
+
+    simulation: Simulation
+
+    def uniform(self, draw: str, *keys: Column) -> Column:
+        """A number in [0, 1), fixed by the seed, the name of the draw and its keys."""
+        hashed = sf.xxhash64(sf.lit(self.simulation.seed), sf.lit(draw), *keys)
+        return sf.shiftrightunsigned(hashed, 11) * sf.lit(2.0**-53)
+
+    def bell(self, draw: str, *keys: Column) -> Column:
+        """Mean 0, variance 1, nearly normal: a sum of four uniforms."""
+        total = sum((self.uniform(f"{draw}.{part}", *keys) for part in range(4)), sf.lit(-2.0))
+        return total * sqrt(3.0)
+
+    def users(self, spark: SparkSession) -> DataFrame:
+        user = sf.col("id")
+        return spark.range(self.simulation.users).select(
+            _named("u", user).alias("user_id"),
+            *(self.bell(f"taste_{axis}", user).cast("float").alias(f"taste_{axis}") for axis in (0, 1)),
+            self._activity(user).cast("float").alias("activity"),
+        )
+
+    def items(self, spark: SparkSession) -> DataFrame:
+        item = sf.col("id")
+        return spark.range(self.simulation.items).select(
+            _named("i", item).alias("item_id"),
+            *(self.bell(f"style_{axis}", item).cast("float").alias(f"style_{axis}") for axis in (0, 1)),
+            self.bell("quality", item).cast("float").alias("quality"),
+            self._author(item).alias("author_id"),
+        )
+
+    def impressions(self, spark: SparkSession, days: Days) -> DataFrame:
+        """One row an impression, without duplicates; `day` counts from 1970-01-01."""
+        size = self.simulation.events_per_day
+        first = days.start.toordinal() - _EPOCH_DAY
+        position = sf.col("id")
+        rows = spark.range(len(days) * size).select(
+            sf.floor(position / size).alias("_offset"), (position % size).alias("nth")
+        )
+        rows = rows.select((sf.col("_offset") + first).alias("day"), "nth")
+        day, nth = sf.col("day"), sf.col("nth")
+        rows = rows.withColumns(
+            {
+                "_user": self._skewed("user", self.simulation.users, day, nth),
+                "_item": self._skewed("item", self.simulation.items, day, nth),
+                "_scenario": self._scenario(self.uniform("scenario", day, nth)),
+                "_second": self.uniform("time", day, nth),
+            }
+        )
+        rows = rows.withColumns(
+            {
+                "p_click": self._click(sf.col("_user"), sf.col("_item"), sf.col("_scenario"), day),
+                "_p_like": self._like(sf.col("_user"), sf.col("_item")),
+            }
+        )
+        click = self.uniform("click", day, nth) < sf.col("p_click")
+        like = click & (self.uniform("like", day, nth) < sf.col("_p_like"))
+        microseconds = day * _MICROSECONDS_A_DAY + sf.floor(sf.col("_second") * _MICROSECONDS_A_DAY)
+        return rows.select(
+            "day",
+            "nth",
+            (nth + 1).alias("line"),
+            sf.concat_ws(
+                "-", sf.date_from_unix_date(day.cast("int")).cast("string"), nth.cast("string")
+            ).alias("id"),
+            sf.timestamp_micros(microseconds).alias("time"),
+            _named("u", sf.col("_user")).alias("user"),
+            _named("i", sf.col("_item")).alias("item"),
+            _named("s", sf.col("_scenario")).alias("scenario"),
+            self._author(sf.col("_item")).alias("author"),
+            click.cast("tinyint").alias("click"),
+            like.cast("tinyint").alias("like"),
+            "p_click",
+            (sf.col("p_click") * sf.col("_p_like")).alias("p_like"),
+        )
+
+    def _skewed(self, draw: str, count: int, *keys: Column) -> Column:
+        """An index below `count`; small ones come up most, with density 1 / (2 sqrt(index / count))."""
+        drawn = self.uniform(draw, *keys)
+        return sf.floor(drawn * drawn * count)
+
+    def _activity(self, user: Column) -> Column:
+        """How often a user comes up, relative to the average user."""
+        return 0.5 / sf.sqrt((user + 0.5) / self.simulation.users)
+
+    def _author(self, item: Column) -> Column:
+        authors = max(1, self.simulation.items // ITEMS_PER_AUTHOR)
+        return _named("a", sf.floor(self.uniform("author", item) * authors))
+
+    def _scenario(self, drawn: Column) -> Column:
+        """One large scenario, a tiny last one, and equal shares between them."""
+        count = self.simulation.scenarios
+        if count == 1:
+            return sf.lit(0)
+        if count == 2:
+            return sf.when(drawn < 1.0 - SMALLEST_SHARE, 0).otherwise(1)
+        between = (1.0 - LARGEST_SHARE - SMALLEST_SHARE) / (count - 2)
+        middle = 1 + sf.least(sf.floor((drawn - LARGEST_SHARE) / between), sf.lit(count - 3))
+        return (
+            sf.when(drawn < LARGEST_SHARE, 0).when(drawn >= 1.0 - SMALLEST_SHARE, count - 1).otherwise(middle)
+        )
+
+    def _click(self, user: Column, item: Column, scenario: Column, day: Column) -> Column:
+        signs = (1 - 2 * (scenario % 2), 1 - 2 * (sf.floor(scenario / 2) % 2))
+        match = sum(
+            (
+                sign * self.bell(f"taste_{axis}", user) * self.bell(f"style_{axis}", item)
+                for axis, sign in enumerate(signs)
+            ),
+            sf.lit(0.0),
+        )
+        swing = sf.sin(2 * pi * (day / SWING_DAYS + self.uniform("swing", item)))
+        bias = -1.3 + 0.7 * self.bell("bias", scenario)
+        appeal = self.bell("quality", item) + self.bell("appeal", item)
+        return _logistic(bias + 0.9 * match + 0.5 * appeal + 0.4 * swing)
+
+    def _like(self, user: Column, item: Column) -> Column:
+        return _logistic(-1.9 + 0.8 * self.bell("quality", item) + 0.6 * self.bell("taste_0", user))
+
+
+def _named(letter: str, number: Column) -> Column:
+    return sf.concat(sf.lit(letter), number.cast("string"))
+
+
+def _logistic(logit: Column) -> Column:
+    return 1.0 / (1.0 + sf.exp(-logit))

@@ -1,0 +1,146 @@
+"""Ingest: from a raw log to the lake's events. Every row is kept, a duplicate or quarantined."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as sf
+
+from pipelines.console import stage
+from pipelines.counts import DayCounts, write_counts
+from pipelines.datasets.find import find_adapter
+from pipelines.datasets.tables import RawTables, event_columns
+from pipelines.days import Days
+from pipelines.errors import RawDataError
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.spark import spark_session
+
+
+def ingest(settings: Settings, days: Days) -> None:
+    """Write events, quarantine, users, items and counts; for the simulated log, the truth as well.
+
+    Each of `days` gets its partitions, empty ones too. A row without a usable time belongs to no
+    day; it is quarantined with the data set's first day, whatever range is asked for, so that a
+    day's partition never depends on the days ingested along with it.
+
+    Raises:
+        RawDataError: a raw file is missing or not in shape, or the log does not reach `days`.
+    """
+    with stage(settings, "ingest", days) as facts:
+        raw = find_adapter(settings.dataset)(spark_session(settings), settings, days)
+        lake = Lake(settings.lake)
+        rows = _dated(raw.events, settings.dataset_params.days.start)
+        asked = rows.filter(sf.col("ds").between(sf.lit(days.start), sf.lit(days.end))).persist()
+        try:
+            tally = _tally(asked)
+            if not any(row["dated"] for row in tally):
+                _require_within(rows, days, settings.dataset)
+            with lake.staging() as staged:
+                daily = _stage_daily(asked, raw, event_columns(settings.catalog), staged)
+                counts = [_counted(ds, tally, staged) for ds in days]
+                for table, key in (("users", "user_id"), ("items", "item_id")):
+                    _write_sorted(getattr(raw, table), (key,), staged / table)
+                    published = lake.publish(table, None, (staged / table).glob("*.parquet"), raw.inputs)
+                    facts[table] = published.rows
+                for table in daily:
+                    lake.publish_days(table, days, staged / table, dict.fromkeys(days, raw.inputs))
+        finally:
+            asked.unpersist()
+        for day in counts:
+            write_counts(lake, day)
+        facts.update(_totals(counts))
+
+
+def _dated(events: DataFrame, first: date) -> DataFrame:
+    """Add `ds`, and turn `raw` into `row`: JSON text where the row is rejected, null elsewhere."""
+    as_json = sf.to_json("raw", {"ignoreNullFields": "false"})
+    return events.withColumns(
+        {
+            "ds": sf.coalesce(sf.to_date("event_timestamp"), sf.lit(first)),
+            "row": sf.when(sf.col("reason").isNotNull(), as_json),
+        }
+    ).drop("raw")
+
+
+def _tally(asked: DataFrame) -> list[Any]:
+    """Per day and reason: `rows`, those with a time (`dated`), and how many distinct `events` they are."""
+    tally = asked.groupBy("ds", "reason").agg(
+        sf.count("*").alias("rows"),
+        sf.count("event_timestamp").alias("dated"),
+        sf.count_distinct("event_id").alias("events"),
+    )
+    return list(tally.collect())
+
+
+def _require_within(rows: DataFrame, days: Days, dataset: str) -> None:
+    """Raise `RawDataError` if the log ends before `days` or begins after them."""
+    first, last = rows.agg(*(sf.to_date(f("event_timestamp")) for f in (sf.min, sf.max))).first()
+    if first is None:
+        raise RawDataError(f"the log of {dataset} has no row with a usable time")
+    if days.start > last or days.end < first:
+        raise RawDataError(
+            f"the log of {dataset} has no rows on {days}: it reaches from {first} to {last} (UTC). "
+            f"Choose days with --ds or --start and --end, or correct datasets.{dataset}.days in params.yaml"
+        )
+
+
+def _stage_daily(asked: DataFrame, raw: RawTables, columns: Sequence[str], staged: Path) -> list[str]:
+    """Write the tables with days below `staged`; their names."""
+    same_event = Window.partitionBy("ds", "event_id")
+    newest_first = same_event.orderBy(sf.desc("created_timestamp"), "source", "line")
+    kept = (
+        asked.filter(sf.col("reason").isNull())
+        .withColumn("_nth", sf.row_number().over(newest_first))
+        .filter(sf.col("_nth") == 1)
+    )
+    _write_daily(kept.select("ds", *columns), ("event_timestamp", "event_id"), staged / "events")
+    rejected = asked.filter(sf.col("reason").isNotNull()).select("ds", "row", "reason", "source", "line")
+    _write_daily(rejected, ("source", "line"), staged / "quarantine")
+    if raw.truth is None:
+        return ["quarantine", "events"]
+    truth = raw.truth.withColumn("ds", sf.to_date("event_timestamp")).drop("event_timestamp")
+    _write_daily(truth, ("event_id",), staged / "truth")
+    return ["quarantine", "truth", "events"]
+
+
+def _write_daily(frame: DataFrame, order: tuple[str, ...], folder: Path) -> None:
+    """One sorted file a day, so that the same rows always give the same bytes."""
+    arranged = frame.repartition("ds").sortWithinPartitions("ds", *order)
+    arranged.write.partitionBy("ds").parquet(str(folder))
+
+
+def _write_sorted(frame: DataFrame, order: tuple[str, ...], folder: Path) -> None:
+    frame.repartition(1).sortWithinPartitions(*order).write.parquet(str(folder))
+
+
+def _counted(ds: date, tally: Sequence[Any], staged: Path) -> DayCounts:
+    """What was staged for a day, held against what came in; `ValueError` unless it adds up."""
+    of_day = [row for row in tally if row["ds"] == ds]
+    usable = [row for row in of_day if row["reason"] is None]
+    return DayCounts(
+        ds=ds,
+        rows=sum(row["rows"] for row in of_day),
+        kept=_staged_rows(staged / "events" / f"ds={ds}"),
+        duplicates=sum(row["rows"] - row["events"] for row in usable),
+        quarantined=_staged_rows(staged / "quarantine" / f"ds={ds}"),
+        reasons={row["reason"]: row["rows"] for row in of_day if row["reason"] is not None},
+    )
+
+
+def _staged_rows(folder: Path) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+
+
+def _totals(counts: Sequence[DayCounts]) -> dict[str, object]:
+    reasons: Counter[str] = Counter()
+    for day in counts:
+        reasons.update(day.reasons)
+    names = ("rows", "kept", "duplicates", "quarantined")
+    return {**{name: sum(getattr(day, name) for day in counts) for name in names}, "reasons": dict(reasons)}
