@@ -145,7 +145,7 @@ def _hold(settings: Settings, gate: str, days: object, tables: Iterable[Table], 
 def _judge(expectations: Expectations, table: Table) -> Iterator[Verdict]:
     checks = len(table.suites.partitions.expectations) + len(table.suites.rows.expectations)
     for batch in batches(table.partitions):
-        title = batch[0].name if len(batch) == 1 else f"{batch[0].name}..{batch[-1].name}"
+        title = _title(batch)
         findings = find_failures(expectations, table.suites, batch, title)
         for partition in batch:
             failures = tuple(findings[partition.name])
@@ -157,6 +157,13 @@ def _judge(expectations: Expectations, table: Table) -> Iterator[Verdict]:
                 checks=checks,
                 failures=failures,
             )
+
+
+def _title(batch: Sequence[Partition]) -> str:
+    first, last = batch[0].ds, batch[-1].ds
+    if first is None:
+        return "all"
+    return str(first) if first == last else f"{first}_{last}"
 
 
 def _write_summary(path: Path, gate: str, days: object, verdicts: Sequence[Verdict]) -> None:

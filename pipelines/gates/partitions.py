@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +22,9 @@ from features.compile.expectations import (
     positive_share_of,
     type_of,
 )
+from pipelines.counts import read_counts
 from pipelines.days import DAY
+from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 
 HISTORY = 14  # days before a day that say how many rows are usual
@@ -178,10 +179,9 @@ def _flat(rows: pa.Table) -> pa.Table:
 
 
 def quarantined_share(lake: Lake, ds: date) -> float | None:
-    """Share of a day's raw rows that ingest put into quarantine; None where it left no counts."""
+    """Share of a day's raw rows that ingest put into quarantine; None where no counts or rows are."""
     try:
-        counts = json.loads((lake.root / "counts" / f"ds={ds}.json").read_bytes())
-    except FileNotFoundError:
+        counts = read_counts(lake, ds)
+    except MissingPartitionError:
         return None
-    read = counts["events"] + counts["quarantined"]
-    return counts["quarantined"] / read if read else None
+    return counts.quarantined / counts.rows if counts.rows else None
