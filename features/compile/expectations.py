@@ -6,8 +6,8 @@ shares), because a share over many days would hide the one day that is broken. R
 by a column's extremes, which costs a tenth of looking at every value; `row_level` turns such an
 expectation into the one that points at the rows at fault.
 
-Every expectation says in its `notes` what it expects, in words, and names the column it speaks of
-in its `meta`; gate messages and Data Docs show both.
+Every expectation says in its `description` what it expects, in words, and names the column it speaks
+of in its `meta`; gate messages show both, Data Docs the description.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def column_of(expectation: Expectation) -> str:
 
 def words_of(expectation: Expectation) -> str:
     """What an expectation of these suites expects, in words."""
-    return str(expectation.notes)
+    return str(expectation.description)
 
 
 def _event_columns(catalog: Catalog) -> dict[str, str]:
@@ -197,7 +197,7 @@ def _suites(
 
 
 def _says(column: str, words: str) -> dict[str, Any]:
-    return {"notes": words, "meta": {"column": column}}
+    return {"description": words, "meta": {"column": column}}
 
 
 def _typed(columns: Mapping[str, str]) -> Iterable[Expectation]:

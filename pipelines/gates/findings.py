@@ -95,9 +95,11 @@ def _observed(expectation: Expectation, statistics: pd.Series) -> str:
         return f"{column} null"
     if statistic == positive_share_of(column):
         return f"only {statistics[statistic]:g}"
+    if statistic == "quarantined_share":
+        return f"{statistics[statistic]:.1%} of them"
     if statistic is None:
         return f"{rows} rows for {statistics['events']} events"
-    return f"{statistic} = {_text(statistics[statistic])}"
+    return f"{statistic}={_text(statistics[statistic])}"
 
 
 def _values(expectation: Expectation, rows: pd.DataFrame) -> str:

@@ -37,7 +37,7 @@ def events(catalog: Catalog, ds: date, rows: int = 40) -> pa.Table:
     rng = np.random.default_rng(ds.toordinal())
     times = [first_instant(ds) + timedelta(seconds=second) for second in range(rows)]
     columns: dict[str, Any] = {
-        "event_id": pa.array([f"{ds}-{row:06d}" for row in range(rows)]),
+        "event_id": pa.array([f"{ds}-{row:06d}" for row in range(rows)], pa.string()),
         "event_timestamp": pa.array(times, INSTANT),
         "created_timestamp": pa.array(times, INSTANT),
     }
