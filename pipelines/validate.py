@@ -21,7 +21,7 @@ from pipelines.gates.partitions import (
     HISTORY,
     Partition,
     batches,
-    positive_shares,
+    label_statistics,
     quarantined_share,
     read_partition,
     volume,
@@ -82,10 +82,9 @@ def validate_training(settings: Settings, ds: date) -> None:
     partition = read_partition(
         lake, name, ds, suites.columns, first_instant(days.start), snapshot_instant(days.end), facts
     )
-    if partition.rows is not None:
-        labels = [task.column for task in settings.catalog.tasks]
-        shares = positive_shares(partition.rows, labels, before=snapshot_instant(split["train"].end))
-        partition = replace(partition, statistics={**partition.statistics, **shares})
+    labels = [task.column for task in settings.catalog.tasks]
+    shares = label_statistics(partition.rows, labels, before=snapshot_instant(split["train"].end))
+    partition = replace(partition, statistics={**partition.statistics, **shares})
     _hold(settings, "training", ds, [Table(name, suites, [partition])], f"gatehouse assemble --ds {ds}")
 
 

@@ -63,9 +63,14 @@ def null_share_of(column: str) -> str:
     return f"{column}.null_share"
 
 
-def positive_share_of(column: str) -> str:
+def positive_share_of(label: str) -> str:
     """Name of the statistic that holds a label's share of positives in the training days, 0 to 1."""
-    return f"{column}.positive_share"
+    return f"{label}.positive_share"
+
+
+def unknown_share_of(label: str) -> str:
+    """Name of the statistic that holds a label's share of nulls in the training days, 0 to 1."""
+    return f"{label}.unknown_share"
 
 
 def event_suites(catalog: Catalog) -> TableSuites:
@@ -126,8 +131,7 @@ def training_suites(catalog: Catalog, service: str) -> TableSuites:
         *_typed(columns),
         gxe.ExpectColumnValuesToBeBetween(column="rows", min_value=1, **_says("rows", "there are rows")),
         _equal("rows", "events", "there is one row for every event of its days"),
-        *(_not_all_null(label) for label in labels),
-        *(_not_all_one_value(label) for label in labels),
+        *(check for label in labels for check in _worth_learning(label)),
         *(_not_all_null(name) for name, feature in features.items() if feature.max_null_share < 1.0),
     ]
     rows = [
@@ -245,8 +249,15 @@ def _not_all_null(column: str) -> Expectation:
     )
 
 
-def _not_all_one_value(label: str) -> Expectation:
-    return gxe.ExpectColumnValuesToBeBetween(
+def _worth_learning(label: str) -> Iterable[Expectation]:
+    """Rows of the training days know the label, and not all of them the same one."""
+    yield gxe.ExpectColumnValuesToBeBetween(
+        column=unknown_share_of(label),
+        max_value=1.0,
+        strict_max=True,
+        **_says(label, f"{label} is not null in every row of the training days"),
+    )
+    yield gxe.ExpectColumnValuesToBeBetween(
         column=positive_share_of(label),
         min_value=0.0,
         max_value=1.0,

@@ -18,6 +18,7 @@ from great_expectations.data_context.types.base import (
 )
 
 from features.compile.expectations import Expectation
+from pipelines.errors import GateError
 
 logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
@@ -62,10 +63,17 @@ class Expectations:
         return [expectation for expectation in stored.expectations if expectation.id in failed]
 
     def rows_at_fault(self, expectation: Expectation, frame: pd.DataFrame) -> list[int]:
-        """Positions of the rows that do not meet a row-level expectation."""
+        """Positions of the rows because of which a frame does not meet a row-level expectation.
+
+        Raises:
+            GateError: there are none, so the expectation could not be checked at all.
+        """
         batch = self._data("rows_at_fault").get_batch(batch_parameters={"dataframe": frame})
         result = batch.validate(expectation, result_format="COMPLETE")
-        return [int(position) for position in result.result.get("unexpected_index_list") or ()]
+        positions = result.result.get("unexpected_index_list")
+        if not positions:
+            raise GateError(f"cannot tell which rows do not meet {expectation}: {result.exception_info}")
+        return [int(position) for position in positions]
 
     def write_docs(self) -> Path:
         """Write Data Docs of every gate's last run; returns their index page."""

@@ -17,6 +17,7 @@ from features.compile.expectations import (
     positive_share_of,
     rows_behind,
     type_of,
+    unknown_share_of,
     words_of,
 )
 from pipelines.gates.expect import Expectations
@@ -95,6 +96,8 @@ def _observed(expectation: Expectation, statistics: pd.Series) -> str:
         return f"{column} null"
     if statistic == positive_share_of(column):
         return f"only {statistics[statistic]:g}"
+    if statistic == unknown_share_of(column):
+        return "null in all of them"
     if statistic == "quarantined_share":
         return f"{statistics[statistic]:.1%} of them"
     if statistic is None:

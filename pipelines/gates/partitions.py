@@ -21,6 +21,7 @@ from features.compile.expectations import (
     null_share_of,
     positive_share_of,
     type_of,
+    unknown_share_of,
 )
 from pipelines.counts import read_counts
 from pipelines.days import DAY
@@ -97,10 +98,20 @@ def null_share(column: pa.ChunkedArray) -> float | None:
     return int(column.null_count) / len(column)
 
 
-def positive_shares(rows: pa.Table, labels: Iterable[str], before: datetime) -> dict[str, object]:
-    """Statistic of each label: the share of 1 among its values before an instant; None without any."""
-    known = rows.filter(pc.less(rows["event_timestamp"], pa.scalar(before)))
-    return {positive_share_of(label): pc.mean(pc.equal(known[label], 1)).as_py() for label in labels}
+def label_statistics(rows: pa.Table | None, labels: Iterable[str], before: datetime) -> dict[str, object]:
+    """Statistics of each label before an instant: its share of nulls, and of 1 among its values.
+
+    None where there is nothing to take a share of.
+    """
+    known = None if rows is None else rows.filter(pc.less(rows["event_timestamp"], pa.scalar(before)))
+    statistics: dict[str, object] = {}
+    for label in labels:
+        column = None if known is None else known[label]
+        statistics[unknown_share_of(label)] = None if column is None else null_share(column)
+        statistics[positive_share_of(label)] = (
+            None if column is None else pc.mean(pc.equal(column, 1)).as_py()
+        )
+    return statistics
 
 
 def usual_rows(counts: Mapping[date, int], ds: date) -> float | None:

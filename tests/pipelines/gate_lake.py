@@ -52,14 +52,14 @@ def snapshot(view: View, instant: datetime, rows: int = 20, width: int = 3) -> p
     """A snapshot of a view as of an instant; the rows' keys are distinct."""
     rng = np.random.default_rng(rows)
     columns: dict[str, Any] = {
-        key.column: pa.array([f"{row // 4 if index else row}" for row in range(rows)])
+        key.column: pa.array([f"{row // 4 if index else row}" for row in range(rows)], pa.string())
         for index, key in enumerate(view.keys)
     }
     columns |= dict.fromkeys(("event_timestamp", "created_timestamp"), pa.array([instant] * rows, INSTANT))
     width = min(width, view.length) if isinstance(view, SequenceGroup) else width
     columns |= {feature.name: values(feature, rows, rng, width) for feature in view.features}
     links = view.links if isinstance(view, Profile) else ()
-    return pa.table(columns | {link.column: pa.array(["1"] * rows) for link in links})
+    return pa.table(columns | {link.column: pa.array(["1"] * rows, pa.string()) for link in links})
 
 
 def training_set(catalog: Catalog, service: str, parts: Sequence[pa.Table]) -> pa.Table:

@@ -18,8 +18,8 @@ from pipelines.gates import partitions
 from pipelines.gates.partitions import (
     Partition,
     batches,
+    label_statistics,
     null_share,
-    positive_shares,
     read_partition,
     rows_frame,
     statistics_frame,
@@ -70,7 +70,7 @@ def test_volume_has_no_ratio_when_there_is_nothing_to_compare_with() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from([0, 1, None])), max_size=20))
-def test_positive_share_counts_only_the_labels_before_the_instant(
+def test_label_statistics_count_only_the_labels_before_the_instant(
     drawn: list[tuple[int, int | None]],
 ) -> None:
     middle = first_instant(MONDAY)
@@ -80,10 +80,17 @@ def test_positive_share_counts_only_the_labels_before_the_instant(
             "label_click": pa.array([label for _, label in drawn], pa.int8()),
         }
     )
-    known = [label for offset, label in drawn if offset < 0 and label is not None]
-    expected = pytest.approx(sum(known) / len(known)) if known else None
-    shares = positive_shares(table, ["label_click"], before=middle)
-    assert shares == {"label_click.positive_share": expected}
+    before = [label for offset, label in drawn if offset < 0]
+    known = [label for label in before if label is not None]
+    assert label_statistics(table, ["label_click"], before=middle) == {
+        "label_click.unknown_share": before.count(None) / len(before) if before else None,
+        "label_click.positive_share": pytest.approx(sum(known) / len(known)) if known else None,
+    }
+
+
+def test_label_statistics_are_unknown_when_the_rows_could_not_be_read() -> None:
+    found = label_statistics(None, ["label_click"], before=first_instant(MONDAY))
+    assert found == {"label_click.unknown_share": None, "label_click.positive_share": None}
 
 
 @settings(max_examples=30)
