@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -17,6 +15,7 @@ from pipelines.days import DAY, Days, first_instant, snapshot_instant
 from pipelines.errors import GateError
 from pipelines.gates.expect import Expectations
 from pipelines.gates.findings import find_failures
+from pipelines.gates.outcome import message, write_summary
 from pipelines.gates.partitions import (
     HISTORY,
     Partition,
@@ -29,8 +28,6 @@ from pipelines.gates.partitions import (
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.verdicts import Verdict, find_verdict, write_verdict
-
-SHOWN_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def validate_events(settings: Settings, days: Days) -> None:
     lake = Lake(settings.lake)
     suites = event_suites(settings.catalog)
     table = Table("events", suites, _daily(lake, "events", suites, days))
-    _hold(settings, "events", days, [table], f"gatehouse ingest {_range(days)}")
+    _hold(settings, "events", days, [table])
 
 
 def validate_features(settings: Settings, days: Days) -> None:
@@ -64,7 +61,7 @@ def validate_features(settings: Settings, days: Days) -> None:
     """
     lake = Lake(settings.lake)
     tables = [_view(settings, lake, view, days) for view in settings.catalog.views]
-    _hold(settings, "features", days, tables, f"gatehouse aggregate {_range(days)}")
+    _hold(settings, "features", days, tables)
 
 
 def validate_training(settings: Settings, ds: date) -> None:
@@ -85,7 +82,7 @@ def validate_training(settings: Settings, ds: date) -> None:
     labels = [task.column for task in settings.catalog.tasks]
     shares = label_statistics(partition.rows, labels, before=snapshot_instant(split["train"].end))
     partition = replace(partition, statistics={**partition.statistics, **shares})
-    _hold(settings, "training", ds, [Table(name, suites, [partition])], f"gatehouse assemble --ds {ds}")
+    _hold(settings, "training", Days.one(ds), [Table(name, suites, [partition])])
 
 
 def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | Days) -> Iterator[Partition]:
@@ -93,7 +90,7 @@ def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | D
     ordered = sorted(days)
     counts = _row_counts(lake, table, Days(start=ordered[0] - DAY * HISTORY, end=ordered[-1]))
     for ds in ordered:
-        lake.manifest(table, ds)
+        lake.manifest(table, ds)  # a day never written ends here, with the command that writes it
         facts = volume(counts, ds)
         if table == "events":
             facts["quarantined_share"] = quarantined_share(lake, ds)
@@ -121,7 +118,7 @@ def _row_counts(lake: Lake, table: str, days: Days) -> dict[date, int]:
     return {ds: lake.manifest(table, ds).rows for ds in lake.days(table) if ds in days}
 
 
-def _hold(settings: Settings, gate: str, days: object, tables: Iterable[Table], command: str) -> None:
+def _hold(settings: Settings, gate: str, days: Days, tables: Iterable[Table]) -> None:
     """Judge tables, write verdicts, Data Docs and a summary, and raise when a partition did not pass."""
     lake = Lake(settings.lake)
     store = settings.runs / "gx"
@@ -133,12 +130,12 @@ def _hold(settings: Settings, gate: str, days: object, tables: Iterable[Table], 
             write_verdict(lake, verdict)
         docs = expectations.write_docs()
         summary = settings.runs / "gates" / f"{gate}.json"
-        _write_summary(summary, gate, days, verdicts)
+        write_summary(summary, gate, days, verdicts)
         facts["partitions"] = len(verdicts)
         facts["checks"] = sum(verdict.checks for verdict in verdicts)
         facts["stopped"] = sum(not verdict.passed for verdict in verdicts)
         if facts["stopped"]:
-            raise GateError(_message(gate, verdicts, command, summary, docs))
+            raise GateError(message(gate, days, verdicts, summary, docs))
 
 
 def _judge(expectations: Expectations, table: Table) -> Iterator[Verdict]:
@@ -163,55 +160,3 @@ def _title(batch: Sequence[Partition]) -> str:
     if first is None:
         return "all"
     return str(first) if first == last else f"{first}_{last}"
-
-
-def _write_summary(path: Path, gate: str, days: object, verdicts: Sequence[Verdict]) -> None:
-    """What the report page shows of a gate, per table."""
-    tables = []
-    for name in dict.fromkeys(verdict.table for verdict in verdicts):
-        own = [verdict for verdict in verdicts if verdict.table == name]
-        tables.append(
-            {
-                "table": name,
-                "partitions": len(own),
-                "checks": sum(verdict.checks for verdict in own),
-                "passed": all(verdict.passed for verdict in own),
-                "failures": [
-                    {"ds": verdict.ds, **failure.model_dump(mode="json")}
-                    for verdict in own
-                    for failure in verdict.failures
-                ],
-            }
-        )
-    summary = {
-        "gate": gate,
-        "days": str(days),
-        "passed": all(verdict.passed for verdict in verdicts),
-        "tables": tables,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-
-def _message(gate: str, verdicts: Sequence[Verdict], command: str, summary: Path, docs: Path) -> str:
-    failures = [
-        f"  {verdict.table}{f' ds={verdict.ds}' if verdict.ds else ''}, {failure.message}"
-        for verdict in verdicts
-        for failure in verdict.failures
-    ]
-    stopped = sum(not verdict.passed for verdict in verdicts)
-    more = [f"  and {len(failures) - SHOWN_FAILURES} more, all of them in {summary}"]
-    lines = [
-        f"the {gate} gate stopped {stopped} of {len(verdicts)} partitions:",
-        *failures[:SHOWN_FAILURES],
-        *(more if len(failures) > SHOWN_FAILURES else []),
-        "No later stage reads a stopped partition; those that passed stay in use. Mend the source, then run "
-        f"`{command}` and validate {gate} again; if the data is right, change its declaration in "
-        "features/declarations.",
-        f"Data Docs: {docs.as_uri()}",
-    ]
-    return "\n".join(lines)
-
-
-def _range(days: Days) -> str:
-    return f"--ds {days.start}" if len(days) == 1 else f"--start {days.start} --end {days.end}"

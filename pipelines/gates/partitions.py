@@ -29,6 +29,7 @@ from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 
 HISTORY = 14  # days before a day that say how many rows are usual
+MIN_HISTORY = 2  # one day alone is not usual: a log often begins in the middle of one
 ROWS_AT_ONCE = 5_000_000  # bounds the memory of one validation, whatever the number of days
 
 Statistics = Mapping[str, object]
@@ -115,9 +116,9 @@ def label_statistics(rows: pa.Table | None, labels: Iterable[str], before: datet
 
 
 def usual_rows(counts: Mapping[date, int], ds: date) -> float | None:
-    """Median row count of the up to 14 written days before `ds`; None without any."""
+    """Median row count of the up to 14 written days before `ds`; None with fewer than two."""
     before = [counts[day] for offset in range(1, HISTORY + 1) if (day := ds - DAY * offset) in counts]
-    return float(median(before)) if before else None
+    return float(median(before)) if len(before) >= MIN_HISTORY else None
 
 
 def volume(counts: Mapping[date, int], ds: date) -> dict[str, object]:

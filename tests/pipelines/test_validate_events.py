@@ -190,7 +190,8 @@ def test_gate_error_names_table_day_column_and_the_way_out(
     message = str(error)
     assert f"the events gate stopped {len(POISONS) + 1} of {len(ORDER)} partitions" in message
     assert f"events ds={DAY_OF['a label of 2']}, label_click: expected" in message
-    assert f"gatehouse ingest --start {DAYS.start} --end {DAYS.end}" in message
+    stopped = f"--start {DAY_OF['labels all null']} --end {DAY_OF[QUARANTINED]}"
+    assert f"gatehouse ingest {stopped}` and `gatehouse validate events {stopped}`" in message
     assert "features/declarations" in message
     assert (settings.reports / "data_docs" / "index.html").as_uri() in message
     assert error.exit_code == 3

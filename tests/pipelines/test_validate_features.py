@@ -148,7 +148,9 @@ def test_gate_names_both_bounds_when_values_lie_beyond_both(
 
 def test_gate_error_says_to_aggregate_again(poisoned: tuple[Settings, Lake, GateError]) -> None:
     _, _, error = poisoned
-    assert "gatehouse aggregate --start 2026-01-01 --end 2026-01-02" in str(error)
+    assert "gatehouse aggregate --ds 2026-01-02` and `gatehouse validate features --ds 2026-01-02" in str(
+        error
+    )
     assert "features/user_engagement ds=2026-01-02, click_rate_1d" in str(error)
 
 

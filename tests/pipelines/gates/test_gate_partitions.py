@@ -60,13 +60,19 @@ def test_null_share_counts_nulls_and_nan_together(values: list[float | None]) ->
 def test_usual_rows_is_the_median_of_the_written_days_before(counts: dict[int, int], day: int) -> None:
     days = {MONDAY + DAY * offset: rows for offset, rows in counts.items()}
     before = [rows for offset, rows in counts.items() if day - 14 <= offset < day]
-    assert usual_rows(days, MONDAY + DAY * day) == (statistics.median(before) if before else None)
+    assert usual_rows(days, MONDAY + DAY * day) == (statistics.median(before) if len(before) > 1 else None)
 
 
 def test_volume_has_no_ratio_when_there_is_nothing_to_compare_with() -> None:
     assert volume({MONDAY: 5}, MONDAY) == {"usual_rows": None, "ratio": None}
-    assert volume({MONDAY - DAY: 0, MONDAY: 5}, MONDAY) == {"usual_rows": 0.0, "ratio": None}
-    assert volume({MONDAY - DAY: 2, MONDAY: 5}, MONDAY) == {"usual_rows": 2.0, "ratio": 2.5}
+    assert volume({MONDAY - DAY: 1, MONDAY: 5}, MONDAY) == {"usual_rows": None, "ratio": None}
+    empty = {MONDAY - DAY * 2: 0, MONDAY - DAY: 0}
+    assert volume({**empty, MONDAY: 5}, MONDAY) == {"usual_rows": 0.0, "ratio": None}
+
+
+def test_volume_is_the_ratio_to_the_usual_rows() -> None:
+    counts = {MONDAY - DAY * 2: 1, MONDAY - DAY: 3, MONDAY: 5}
+    assert volume(counts, MONDAY) == {"usual_rows": 2.0, "ratio": 2.5}
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from([0, 1, None])), max_size=20))
