@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 
+SHOWN_PARTITIONS = 3
+STOPPED = "did not pass its gate"
+
 
 class Failure(BaseModel):
     """One expectation that a partition does not meet.
@@ -96,14 +99,15 @@ def require_passed(lake: Lake, table: str, days: Iterable[date] | None) -> None:
     if days is not None:
         wanted = set(days)
         written = [ds for ds in lake.days(table) if ds in wanted]
-    refused = [
-        f"{lake.folder(table, ds).relative_to(lake.root)} {reason}"
-        for ds in written
-        if (reason := _refusal(lake, table, ds)) is not None
-    ]
+    refused = {ds: reason for ds in written if (reason := _refusal(lake, table, ds)) is not None}
     if refused:
-        more = f" (and {len(refused) - 3} more partitions)" if len(refused) > 3 else ""
-        raise NotValidatedError(f"{'; '.join(refused[:3])}{more}. Run `{_command(table, written)}` first")
+        named = [f"{lake.folder(table, ds).relative_to(lake.root)} {why}" for ds, why in refused.items()]
+        more = f" (and {len(named) - SHOWN_PARTITIONS} more)" if len(named) > SHOWN_PARTITIONS else ""
+        stopped = any(why.startswith(STOPPED) for why in refused.values())
+        way_out = "Mend what did not pass, then run" if stopped else "First run"
+        raise NotValidatedError(
+            f"{'; '.join(named[:SHOWN_PARTITIONS])}{more}. {way_out} `{_command(table, list(refused))}`"
+        )
 
 
 def _refusal(lake: Lake, table: str, ds: date | None) -> str | None:
@@ -115,14 +119,14 @@ def _refusal(lake: Lake, table: str, ds: date | None) -> str | None:
     if verdict.content != manifest.content:
         return "has changed since it was validated"
     if not verdict.passed:
-        return f"did not pass its gate: {verdict.failures[0].message}" if verdict.failures else "did not pass"
+        return ": ".join([STOPPED, *(failure.message for failure in verdict.failures[:1])])
     return None
 
 
-def _command(table: str, written: list[date | None]) -> str:
+def _command(table: str, refused: list[date | None]) -> str:
     """The command that judges these partitions."""
     gate = {"features": "features", "training_sets": "training"}.get(table.split("/", 1)[0], "events")
-    days = [ds for ds in written if ds is not None]
+    days = [ds for ds in refused if ds is not None]
     if not days:
         return f"gatehouse validate {gate}"
     if len(days) == 1 or gate == "training":

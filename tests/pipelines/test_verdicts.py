@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.days import Days
+from pipelines.days import DAY, Days
 from pipelines.errors import MissingPartitionError, NotValidatedError
 from pipelines.lake import Lake
 from pipelines.verdicts import Failure, Verdict, find_verdict, require_passed, verdict_path, write_verdict
@@ -76,8 +76,17 @@ def test_require_passed_says_what_failed_when_the_verdict_is_no(lake: Lake) -> N
     judge(lake, "features/user_engagement", TUESDAY, passed=False)
     with pytest.raises(NotValidatedError, match="1 row is not 0 or 1") as error:
         require_passed(lake, "features/user_engagement", [MONDAY, TUESDAY])
-    assert "gatehouse validate features --start 2026-01-05 --end 2026-01-06" in str(error.value)
+    assert "gatehouse validate features --ds 2026-01-06" in str(error.value)
     require_passed(lake, "features/user_engagement", [MONDAY])
+
+
+def test_require_passed_names_the_range_when_several_days_are_refused(lake: Lake) -> None:
+    days = Days(start=MONDAY, end=MONDAY + DAY * 3)
+    for ds in days:
+        publish(lake, "events", ds, [1])
+    with pytest.raises(NotValidatedError, match=r"\(and 1 more\)") as error:
+        require_passed(lake, "events", days)
+    assert "gatehouse validate events --start 2026-01-05 --end 2026-01-08" in str(error.value)
 
 
 def test_require_passed_reads_a_table_without_days(lake: Lake) -> None:
