@@ -162,6 +162,7 @@ def test_gate_passes_every_view_when_snapshots_are_as_declared(settings: Setting
         require_passed(lake, f"features/{view.name}", None if isinstance(view, Profile) else DAYS)
 
 
+@pytest.mark.slow
 def test_gate_judges_later_snapshots_when_a_rerun_changed_them(settings: Settings) -> None:
     lake, later = Lake(settings.lake), BAD + DAY
     write_views(lake, CATALOG, Days(start=GOOD, end=later), ROWS)
