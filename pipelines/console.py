@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipelines.settings import Settings
 
@@ -50,11 +50,8 @@ def stage(settings: Settings, name: str, days: object) -> Iterator[dict[str, obj
     log = structlog.get_logger().bind(stage=name, dataset=settings.dataset, days=str(days))
     log.info("started")
     begun = time.monotonic()
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=_errors, transient=True, disable=not _errors.is_terminal,
-    ) as progress:  # fmt: skip
-        progress.add_task(f"{name} {days}", total=None)
+    with progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as spinner:
+        spinner.add_task(f"{name} {days}", total=None)
         yield facts
     facts["seconds"] = round(time.monotonic() - begun, 2)
     log.info("finished", **facts)
@@ -65,7 +62,12 @@ def stage(settings: Settings, name: str, days: object) -> Iterator[dict[str, obj
     )
 
 
+def progress(*columns: ProgressColumn) -> Progress:
+    """A display of progress on a terminal, which vanishes when it is done; silent elsewhere."""
+    return Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal)
+
+
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar on a terminal, silently elsewhere."""
-    with Progress(console=_errors, transient=True, disable=not _errors.is_terminal) as progress:
-        yield from progress.track(items, total=total, description=description)
+    with progress(*Progress.get_default_columns()) as bar:
+        yield from bar.track(items, total=total, description=description)

@@ -18,7 +18,7 @@ from training.score import BATCH_SIZE, score
 
 def run(
     name: str,
-    encoded: Path,
+    arrays: EncodedArrays,
     target: Path,
     config: TrainConfig,
     *,
@@ -33,7 +33,7 @@ def run(
 
     Args:
         name: a model of training/models.
-        encoded: folder of the training set's encoded arrays.
+        arrays: the training set, encoded.
         target: the model folder, replaced in whole.
         config: hyperparameters, and each model's own settings.
         dataset: name of the data set, for the card.
@@ -48,7 +48,6 @@ def run(
     """
     use_available_cores()
     where = find_device(device)
-    arrays = EncodedArrays(encoded)
     spec = arrays.encoder.spec
     torch.manual_seed(config.seed)
     model = build(name, spec, config)

@@ -29,7 +29,15 @@ def trained(encoded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         embedding_dim=4, hidden=(8,), batch_size=512, epochs=2, models={"pepnet": {}, "m2m": {"depth": 9}}
     )
     checkpoints = folder.parent / "checkpoints"
-    run("pepnet", encoded, folder, config, dataset="simulated", licence="none", checkpoints=checkpoints)
+    run(
+        "pepnet",
+        EncodedArrays(encoded),
+        folder,
+        config,
+        dataset="simulated",
+        licence="none",
+        checkpoints=checkpoints,
+    )
     assert not any(checkpoints.iterdir()), "the checkpoint outlives the run"
     return folder
 
@@ -60,7 +68,7 @@ def test_load_model_scores_raw_columns_with_its_own_encoder(trained: Path, array
 def test_write_model_gives_equal_bytes_when_run_twice(trained: Path, encoded: Path, tmp_path: Path):
     config = TrainConfig(embedding_dim=4, hidden=(8,), batch_size=512, epochs=2)
     run(
-        "pepnet", encoded, tmp_path / "again", config,
+        "pepnet", EncodedArrays(encoded), tmp_path / "again", config,
         dataset="simulated", licence="none", checkpoints=tmp_path / "checkpoints",
     )  # fmt: skip
     assert (tmp_path / "again" / "hashes.json").read_bytes() == (trained / "hashes.json").read_bytes()

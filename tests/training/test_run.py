@@ -14,6 +14,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 from training.config import TrainConfig
+from training.data.arrays import EncodedArrays
 from training.loop import Unwatched
 from training.run import run
 
@@ -26,8 +27,8 @@ class Killing(Unwatched):
 
 encoded, target, checkpoints = map(Path, sys.argv[1:4])
 config = TrainConfig(seed=5, embedding_dim=4, hidden=(16, 8), batch_size=128, epochs=3, id_dropout=0.3)
-run("pepnet", encoded, target, config, dataset="simulated", licence="none", checkpoints=checkpoints,
-    device="cpu", watcher=Killing(), checkpoint_steps=7)
+run("pepnet", EncodedArrays(encoded), target, config, dataset="simulated", licence="none",
+    checkpoints=checkpoints, device="cpu", watcher=Killing(), checkpoint_steps=7)
 """
 
 

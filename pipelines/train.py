@@ -1,0 +1,117 @@
+"""Train: one model on the validated training set, into a model folder."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import TracebackType
+
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from pipelines.assemble import encoded_folder, training_set
+from pipelines.console import progress, stage
+from pipelines.errors import NotValidatedError
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.verdicts import require_passed
+from training.data.arrays import EncodedArrays
+from training.loop import CurvePoint
+from training.run import run
+
+_LICENCES = {
+    "kuairand-pure": "CC BY-SA 4.0 (Gao et al., KuaiRand, CIKM 2022, https://kuairand.com).",
+    "movielens-100k": (
+        "GroupLens research licence: no commercial use without permission, no redistribution "
+        "(Harper and Konstan, The MovieLens Datasets, 2015)."
+    ),
+    "simulated": "Made up by Gatehouse; no rights are reserved.",
+}
+
+
+def train(settings: Settings, ds: date, model: str) -> None:
+    """Train `model` on the training set of the run that ends on `ds`.
+
+    A run that was killed goes on from its checkpoint and ends in the same weights.
+
+    Raises:
+        NotValidatedError: the training set has not passed its gate, or was not encoded since.
+        UnknownModelError: there is no such model.
+        DivergedError: the loss became NaN or infinite.
+    """
+    with stage(settings, f"train_{model}", ds) as facts:
+        arrays = validated_arrays(settings, ds)
+        with _Bar(model) as bar:
+            card = run(
+                model,
+                arrays,
+                settings.models / model / f"ds={ds}",
+                settings.params.train,
+                dataset=settings.dataset,
+                licence=_LICENCES.get(settings.dataset, "As the owner of the log says."),
+                checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
+                device=settings.device,
+                watcher=bar,
+            )
+        facts |= {
+            "rows": card.rows["train"],
+            "parameters": card.parameters,
+            "epochs": card.epochs,
+            "best_epoch": card.best_epoch,
+            "validation_loss": card.validation_loss,
+        }
+
+
+def validated_arrays(settings: Settings, ds: date) -> EncodedArrays:
+    """The encoded arrays of the training set that the gate let through.
+
+    Raises:
+        NotValidatedError: the gate has not passed it, or the arrays are of another training set.
+    """
+    lake, service = Lake(settings.lake), settings.params.features.service
+    require_passed(lake, training_set(service), [ds])
+    arrays = EncodedArrays(encoded_folder(lake, service, ds))
+    if arrays.source != lake.manifest(training_set(service), ds).content:
+        raise NotValidatedError(
+            f"the encoded arrays of {service}, ds={ds}, are not of the training set that was validated; "
+            f"run `gatehouse assemble --ds {ds}` again"
+        )
+    return arrays
+
+
+class _Speed(ProgressColumn):
+    """Rows a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} rows/s", style="progress.data.speed")
+
+
+class _Bar:
+    """Shows an epoch's progress on a terminal, and the validation loss of the epoch before."""
+
+    def __init__(self, model: str) -> None:
+        self._display = progress(
+            TextColumn("{task.description}"), BarColumn(), _Speed(), TimeRemainingColumn()
+        )
+        self._model = model
+        self._note = ""
+        self._task = self._display.add_task(model)
+
+    def __enter__(self) -> _Bar:
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.stop()
+
+    def epoch_started(self, epoch: int, epochs: int, rows: int) -> None:
+        self._display.reset(
+            self._task, total=rows, description=f"{self._model} epoch {epoch}/{epochs}{self._note}"
+        )
+
+    def advanced(self, rows: int) -> None:
+        self._display.advance(self._task, rows)
+
+    def epoch_ended(self, point: CurvePoint) -> None:
+        self._note = f", validation loss {point.validation_loss:.4f}"
