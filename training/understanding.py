@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
+from training.evaluation import UNSEEN_SCENARIO
 from training.models.pepnet import Gates
 from training.score import BATCH_SIZE
 
 MAX_ROWS = 262_144
 """Means do not get better beyond it; of a larger split, batches at even distances are read."""
-UNSEEN = "unseen"
 
 
 @runtime_checkable
@@ -36,7 +36,7 @@ class GateMeans:
     """Mean gate values of S scenarios, F fields, T tasks and L layers; 1 leaves things as they are.
 
     Attributes:
-        scenarios: names of the scenarios that have rows, most rows first; `UNSEEN` stands for all
+        scenarios: names of the scenarios that have rows, most rows first; `UNSEEN_SCENARIO` stands for all
             that training did not have.
         rows: int64 [S], how many rows the means are over.
         fields: the fields of the embedding that EPNet gates.
@@ -71,7 +71,7 @@ def mean_gates(
     with torch.inference_mode():
         for batch in islice(arrays.batches(split, BATCH_SIZE, device), 0, None, stride):
             sums.add(batch)
-    names = (UNSEEN, *arrays.encoder.vocabularies[arrays.encoder.spec.scenario_table].values)
+    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies[arrays.encoder.spec.scenario_table].values)
     rows = sums.rows.cpu().numpy()
     shown = [int(index) for index in np.argsort(-rows, kind="stable") if rows[index] > 0]
     counts = rows[shown].astype(np.float64)

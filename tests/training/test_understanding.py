@@ -11,8 +11,9 @@ from tests.training.rows import days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.encode import fit, write_encoded
+from training.evaluation import UNSEEN_SCENARIO
 from training.models.build import build
-from training.understanding import UNSEEN, GateMeans, mean_gates
+from training.understanding import GateMeans, mean_gates
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(embedding_dim=4, hidden=(8, 6), id_dropout=0.5)
@@ -60,7 +61,7 @@ def test_mean_gates_equal_a_row_by_row_average(arrays: EncodedArrays) -> None:
     model = _pepnet(arrays, opened=True).eval()
     means = mean_gates(model, arrays, CPU)
     assert means is not None
-    names = (UNSEEN, *arrays.encoder.vocabularies["scenario_id"].values)
+    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies["scenario_id"].values)
     columns = np.array(model.general_columns)
     epnet: dict[str, list[list[float]]] = {}
     ppnet: dict[str, list[list[list[float]]]] = {}
@@ -85,7 +86,7 @@ def test_mean_gates_equal_a_row_by_row_average(arrays: EncodedArrays) -> None:
 
 
 def test_mean_gates_name_a_scenario_unseen_when_training_did_not_have_it(arrays: EncodedArrays) -> None:
-    assert set(_means(arrays, opened=True).scenarios) == {"scenario0", "scenario1", UNSEEN}
+    assert set(_means(arrays, opened=True).scenarios) == {"scenario0", "scenario1", UNSEEN_SCENARIO}
 
 
 def test_distance_does_not_cancel_when_gates_open_and_shut(arrays: EncodedArrays) -> None:
