@@ -29,3 +29,7 @@ class NotValidatedError(GateError):
 
 class PublishError(GatehouseError):
     """A model cannot be published or fetched."""
+
+
+class ReportError(GatehouseError):
+    """A note that the report reads was not written by a stage of this version."""

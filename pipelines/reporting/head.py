@@ -1,0 +1,60 @@
+"""The page's opening: what was run, and how it ended, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.days import Days
+from pipelines.reporting.blocks import Facts
+from pipelines.reporting.files import find_json
+from pipelines.reporting.words import day, enumerated, plural
+from pipelines.settings import Settings
+
+Outcome = Literal["passed", "failed", "open"]
+
+
+def verdict(settings: Settings, ds: date) -> tuple[str, Outcome, tuple[str, ...]]:
+    """How the run ended: a sentence, its outcome, and the reasons that evaluation gave."""
+    evaluation = find_json(settings.evaluation / f"ds={ds}.json")
+    if evaluation is None:
+        return f"The models of {day(ds)} have not been evaluated yet.", "open", ()
+    judged = evaluation["verdict"]
+    model, reasons = judged["model"], tuple(judged["reasons"])
+    if not judged["passed"]:
+        return f"{model} did not pass evaluation and will not be published.", "failed", reasons
+    published = find_json(_published_path(settings))
+    if published is None or (published["model"], published["ds"]) != (model, str(ds)):
+        return f"{model} passed evaluation. It is not published yet.", "passed", reasons
+    return f"{model} passed evaluation and is published as {_tag(published)}.", "passed", reasons
+
+
+def facts(settings: Settings, ds: date) -> Facts:
+    """Days, models and the published version."""
+    return Facts(tuple(_pairs(settings, ds)))
+
+
+def _pairs(settings: Settings, ds: date) -> Iterator[tuple[str, str]]:
+    params = settings.params
+    for part, days in settings.dataset_params.split.days(ds).items():
+        yield f"{part}, {plural(len(days), 'day')}", _range(days)
+    yield "feature service", params.features.service
+    yield "tasks", enumerated([task.name for task in settings.catalog.tasks])
+    yield "models", enumerated(list(params.train.models))
+    yield "to be published", params.publish.model
+    published = find_json(_published_path(settings))
+    yield "published version", f"{_tag(published)}, of {published['ds']}" if published else "none"
+
+
+def _range(days: Days) -> str:
+    return str(days.start) if len(days) == 1 else f"{days.start} \u2013 {days.end}"
+
+
+def _published_path(settings: Settings) -> Path:
+    return settings.home / "registry" / settings.dataset / "published.json"
+
+
+def _tag(published: dict[str, Any]) -> str:
+    return f"{published['model']}@{published['version']}"

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipelines.assemble import encoded_folder
+from pipelines.errors import ReportError
+from pipelines.lake import Lake
+from pipelines.report import report
+from pipelines.settings import Settings
+from tests.homes import make_home
+from tests.pipelines.finished_run import (
+    DS,
+    PARAMS,
+    write_evaluation,
+    write_events,
+    write_gates,
+    write_published,
+    write_run,
+)
+from tests.training.rows import training_rows
+from training.artifact import load_model
+from training.data.arrays import EncodedArrays
+from training.loop import find_device
+from training.understanding import mean_gates
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a finished run; tests work on copies of it."""
+    home = make_home(tmp_path_factory.mktemp("finished") / "home", "simulated", **PARAMS)
+    write_run(Settings(home=home))
+    return home
+
+
+@pytest.fixture
+def settings(finished: Path, tmp_path: Path) -> Settings:
+    shutil.copytree(finished, tmp_path / "home")
+    return Settings(home=tmp_path / "home")
+
+
+class _Page(HTMLParser):
+    """Text, tables (rows of cell texts, in order) and every address of a page; fails on unbalanced tags."""
+
+    VOID = frozenset({"meta", "wbr", "path", "use", "link", "br", "img"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.rows, self.addresses, self.ids = "", [], [], []
+        self._open: list[str] = []
+        self.feed(html)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self._open.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("href", "src", "xlink:href")]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "style":
+            return
+        self.text += data
+        if {"th", "td"} & set(self._open):
+            self.rows[-1][-1] += data.strip()
+
+    def row(self, *start: str) -> list[str]:
+        """The first row that starts with these texts."""
+        return next(row for row in self.rows if row[: len(start)] == list(start))
+
+
+def _page(settings: Settings) -> _Page:
+    return _Page(report(settings, DS).read_text(encoding="utf-8"))
+
+
+def test_report_needs_nothing_else_when_it_is_opened(settings: Settings) -> None:
+    html = report(settings, DS).read_text(encoding="utf-8")
+    page = _Page(html)
+    assert all(address.startswith("#") for address in page.addresses)
+    assert {address.removeprefix("#") for address in page.addresses} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert "<script" not in html
+    assert "@import" not in html
+    assert "url(http" not in html
+
+
+def test_report_is_the_same_bytes_when_it_is_written_again(settings: Settings) -> None:
+    first = report(settings, DS).read_bytes()
+    assert report(settings, DS).read_bytes() == first
+
+
+def test_report_says_what_is_missing_when_nothing_has_run(home: Callable[..., Path]) -> None:
+    page = _page(Settings(home=home("simulated", **PARAMS)))
+    for command in ("ingest", "validate events", "assemble", "train", "evaluate"):
+        assert f"gatehouse {command}" in page.text
+    assert "not been evaluated yet" in page.text
+
+
+def test_report_counts_every_raw_row_when_some_were_refused(settings: Settings) -> None:
+    page = _page(settings)
+    assert "2,025 raw rows on 4 days: 2,000 became events, 16 repeated" in page.text
+    assert page.row("user_id is missing")[1:] == ["7", "77.8\u2009%"]
+
+
+def test_report_names_days_when_they_were_never_ingested(settings: Settings) -> None:
+    (settings.lake / "counts" / "ds=2026-01-02.json").unlink()
+    assert "1 day of 2026-01-01..2026-01-04 was never ingested" in _page(settings).text
+
+
+def test_report_shows_a_scenarios_label_rates_as_the_events_have_them(settings: Settings) -> None:
+    events = training_rows(settings.catalog, rows=2000).to_pandas()
+    for scenario, own in events.groupby("scenario_id"):
+        rates = [f"{100 * own[label].mean():.2f}\u2009%" for label in ("label_click", "label_like")]
+        shown = _page(settings).row(str(scenario))
+        assert [shown[1], *shown[3:]] == [f"{len(own):,}", *rates]
+
+
+def test_report_shows_a_failure_in_words_and_escaped_when_a_gate_stopped_a_partition(
+    settings: Settings,
+) -> None:
+    failure = {
+        "ds": "2026-01-03", "column": "user_id", "expectation": "never null", "observed": "<b>3</b> nulls",
+        "rows": 3, "examples": ["event_id=<script>alert(1)</script>"], "message": "3 nulls",
+    }  # fmt: skip
+    write_gates(settings, failure)
+    html = report(settings, DS).read_text(encoding="utf-8")
+    page = _Page(html)
+    assert page.row("events", "2026-01-03") == [
+        "events",
+        "2026-01-03",
+        "user_id",
+        "never null",
+        "<b>3</b> nulls",
+        "3",
+    ]
+    assert page.row("events", "stopped")[-1] == "1"
+    assert "<script" not in html
+
+
+def test_report_links_data_docs_when_they_are_there(settings: Settings) -> None:
+    docs = settings.reports / "data_docs" / "index.html"
+    docs.parent.mkdir(parents=True)
+    docs.write_text("docs")
+    assert "data_docs/index.html" in _page(settings).addresses
+
+
+def test_report_shows_a_views_rows_as_the_manifest_counts_them(settings: Settings) -> None:
+    page = _page(settings)
+    for view in settings.catalog.views:
+        assert page.row(view.name)[-2:] == [str(len(view.features)), str(len(view.name))]
+
+
+def test_report_marks_the_best_model_and_says_why_a_scenario_has_no_auc(settings: Settings) -> None:
+    html = report(settings, DS).read_text(encoding="utf-8")
+    aucs = [
+        float(row[1])
+        for row in _Page(html).rows
+        if row[0] in ("pepnet", "pooled_mlp", "lightgbm") and len(row) == 7
+    ]
+    assert f"<b>{max(aucs[:3]):.4f}</b>" in html
+    assert f"<b>{min(aucs[:3]):.4f}</b>" not in html
+    assert re.search(r"no AUC: \d+ positives, fewer than 70", html)
+
+
+def test_report_shows_pepnets_mean_gates_and_names_models_without(settings: Settings) -> None:
+    page = _page(settings)
+    assert "No gates to show in pooled_mlp." in page.text
+    model, _ = load_model(settings.models / "pepnet" / f"ds={DS}")
+    arrays = EncodedArrays(encoded_folder(Lake(settings.lake), "ranker_v1", DS))
+    means = mean_gates(model, arrays, find_device("cpu"))
+    assert means is not None
+    user = means.fields.index("user_id")
+    gates = [f"{value:.2f}" for value in (*means.epnet[:, user], means.epnet_distance[user])]
+    assert page.row("user_id") == ["user_id", *gates]
+
+
+def test_report_refuses_to_explain_a_model_when_its_rows_have_changed(settings: Settings) -> None:
+    card = settings.models / "pepnet" / f"ds={DS}" / "card.json"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(re.sub(r'"data": "\w+"', '"data": "0123456789abcdef"', text), encoding="utf-8")
+    assert "pepnet was trained on other rows than those there are now" in _page(settings).text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "published", "sentence"),
+    [
+        ((), None, "pepnet passed evaluation. It is not published yet."),
+        ((), "v3.0.0", "pepnet passed evaluation and is published as pepnet@v3.0.0."),
+        (
+            ("AUC of click fell by 0.2",),
+            "v3.0.0",
+            "pepnet did not pass evaluation and will not be published.",
+        ),
+    ],
+)
+def test_report_opens_with_how_the_run_ended(
+    reasons: tuple[str, ...], published: str | None, sentence: str, settings: Settings
+) -> None:
+    write_evaluation(settings, reasons)
+    if published:
+        write_published(settings, published)
+    page = _page(settings)
+    assert sentence in page.text
+    assert all(reason in page.text for reason in reasons)
+
+
+def test_report_says_so_when_the_lake_has_changed_since_the_training_set(settings: Settings) -> None:
+    assert "still holds every partition" in _page(settings).text
+    write_events(settings, Lake(settings.lake), training_rows(settings.catalog, rows=2000, seed=1))
+    assert "4 partitions changed since the training set was joined from them" in _page(settings).text
+
+
+def test_report_names_the_file_when_a_note_cannot_be_read(settings: Settings) -> None:
+    (settings.runs / "ingest.json").write_text("{")
+    with pytest.raises(ReportError, match=r"ingest\.json is not JSON"):
+        report(settings, DS)
