@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from pipelines.settings import CHECKOUT, Settings
+from pipelines.settings import Settings
+from tests.homes import make_home
 
 
 @pytest.fixture(scope="session")
@@ -24,22 +25,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Callable[..., Path]:
-    """Make a home folder: the checkout's params.yaml with `dataset` chosen and sections replaced.
-
-    `home("simulated", datasets={"simulated": {...}})` replaces whole keys one level deep.
-    """
-
-    def make(dataset: str, **sections: dict[str, Any]) -> Path:
-        params = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
-        params["dataset"] = dataset
-        for name, replaced in sections.items():
-            params[name] |= replaced
-        folder = tmp_path / "home"
-        folder.mkdir(exist_ok=True)
-        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        return folder
-
-    return make
+    """Make the test's own home folder: `home("simulated", datasets={"simulated": {...}})`."""
+    return partial(make_home, tmp_path / "home")
 
 
 @pytest.fixture

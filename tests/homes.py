@@ -1,0 +1,24 @@
+"""Home folders for tests: a params.yaml with one data set chosen, and everything the road writes below it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.settings import CHECKOUT
+
+
+def make_home(folder: Path, dataset: str, **sections: dict[str, Any]) -> Path:
+    """Write the checkout's params.yaml into `folder`, with `dataset` chosen and sections replaced.
+
+    `make_home(folder, "simulated", datasets={"simulated": {...}})` replaces whole keys, one level deep.
+    """
+    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
+    params["dataset"] = dataset
+    for name, replaced in sections.items():
+        params[name] |= replaced
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return folder
