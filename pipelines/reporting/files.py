@@ -1,12 +1,15 @@
-"""Read the JSON notes that stages leave; a note that is not there is None."""
+"""Read what stages leave for people; what is not there is None."""
 
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ReportError
+from pipelines.evaluation import Evaluation
+from pipelines.settings import Settings
 
 
 def find_json(path: Path) -> dict[str, Any] | None:
@@ -24,3 +27,13 @@ def find_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise ReportError(f"{path} holds no JSON object; run the stage that writes it again")
     return content
+
+
+def find_evaluation(settings: Settings, ds: date) -> Evaluation | None:
+    """The evaluation of the run that ends on `ds`, or None before there is one.
+
+    Raises:
+        MissingPartitionError: it is of another version of Gatehouse.
+    """
+    path = settings.evaluation / f"ds={ds}.json"
+    return Evaluation.load(path) if path.exists() else None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pipelines.days import Days
 from pipelines.reporting.blocks import Facts
-from pipelines.reporting.files import find_json
+from pipelines.reporting.files import find_evaluation, find_json
 from pipelines.reporting.words import day, enumerated, plural
 from pipelines.settings import Settings
 
@@ -18,12 +18,11 @@ Outcome = Literal["passed", "failed", "open"]
 
 def verdict(settings: Settings, ds: date) -> tuple[str, Outcome, tuple[str, ...]]:
     """How the run ended: a sentence, its outcome, and the reasons that evaluation gave."""
-    evaluation = find_json(settings.evaluation / f"ds={ds}.json")
+    evaluation = find_evaluation(settings, ds)
     if evaluation is None:
         return f"The models of {day(ds)} have not been evaluated yet.", "open", ()
-    judged = evaluation["verdict"]
-    model, reasons = judged["model"], tuple(judged["reasons"])
-    if not judged["passed"]:
+    model, reasons = evaluation.verdict.model, evaluation.verdict.reasons
+    if not evaluation.verdict.passed:
         return f"{model} did not pass evaluation and will not be published.", "failed", reasons
     published = find_json(_published_path(settings))
     if published is None or (published["model"], published["ds"]) != (model, str(ds)):

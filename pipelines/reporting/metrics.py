@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from pydantic import ValidationError
-
-from pipelines.errors import ReportError
+from pipelines.evaluation import Evaluation
 from pipelines.reporting.blocks import Block, Cell, Group, Note, Prose, Section, Table
-from pipelines.reporting.files import find_json
+from pipelines.reporting.files import find_evaluation
 from pipelines.reporting.words import count, percent
 from pipelines.settings import Settings
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -43,39 +41,38 @@ MEASURES = (
 
 
 def metrics(settings: Settings, ds: date) -> Section:
-    """What evaluation measured.
-
-    Raises:
-        ReportError: the evaluation is not one of this version.
-    """
-    path = settings.evaluation / f"ds={ds}.json"
-    evaluation = find_json(path)
+    """What evaluation measured."""
+    evaluation = find_evaluation(settings, ds)
     if evaluation is None:
         note = Note(f"The models have not been evaluated yet; `gatehouse evaluate --ds {ds}` does it.")
         return Section("metrics", TITLE, (note,))
-    try:
-        models = {name: ModelMetrics.model_validate(own) for name, own in evaluation["models"].items()}
-    except (KeyError, ValidationError) as error:
-        raise ReportError(f"{path} cannot be read ({error}); run `gatehouse evaluate --ds {ds}`") from error
-    return Section("metrics", TITLE, tuple(_blocks(models, settings.params.publish.model)))
+    return Section("metrics", TITLE, tuple(_blocks(evaluation)))
 
 
-def _blocks(models: Mapping[str, ModelMetrics], chosen: str) -> Iterator[Block]:
-    first = next(iter(models.values()))
+def _blocks(evaluation: Evaluation) -> Iterator[Block]:
+    models, champion = dict(evaluation.models), evaluation.champion
     yield Prose(
         "All models are scored on the same rows, which neither training nor the choice of the epoch saw. "
-        f"{chosen} is to be published; lightgbm is the yardstick, boosted trees on the same columns."
+        f"{evaluation.verdict.model} is to be published; lightgbm is the yardstick, boosted trees on the "
+        "same columns."
     )
+    if champion is not None:
+        name = f"{champion.model}@{champion.version}"
+        if champion.metrics is None:
+            yield Note(f"The champion {name} of {champion.ds} could not be scored: {champion.reason}")
+        else:
+            models[name] = champion.metrics
+            yield Prose(f"{name} is the champion, the newest version that an earlier run published.")
     yield Table(
         head=("model", *(measure.title for measure in MEASURES), "AUC, mean of scenarios"),
-        groups=tuple(_overall(task, models) for task in first.overall),
+        groups=tuple(_overall(task, models) for task in evaluation.tasks),
         caption="Bold is best of its column. AUC and GAUC: higher is better; GAUC is the mean AUC within a "
         "user's day. Log loss is in nats. Calibration is predicted over actual positives, best at 1; its "
         "error is the mean gap over ten bins.",
     )
     yield Table(
         head=("scenario", "rows", "positives", *models),
-        groups=tuple(_scenarios(task, models) for task in first.overall),
+        groups=tuple(_scenarios(task, models) for task in evaluation.tasks),
         caption="AUC within each scenario, largest scenario first; the deeper the tint, the further "
         "above 0.5. Bold is best of its row. A scenario with too few positives or negatives has none.",
     )

@@ -18,6 +18,7 @@ from features.declarations.groups import Profile
 from pipelines.assemble import encoded_folder, rows_of, training_set
 from pipelines.counts import DayCounts, write_counts
 from pipelines.days import Days
+from pipelines.evaluation import Champion, Evaluation, PublishVerdict
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from tests.training.rows import training_rows
@@ -25,7 +26,7 @@ from training.artifact import Card, write_model
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.encode import fit, write_encoded
-from training.evaluation import evaluate_predictions
+from training.evaluation import ModelMetrics, evaluate_predictions
 from training.loop import CurvePoint
 from training.models.build import build
 
@@ -137,21 +138,33 @@ def write_model_of(settings: Settings, name: str) -> None:
     write_model(settings.models / name / f"ds={DS}", model, arrays.encoder, CONFIG, card, curve, predictions)
 
 
-def write_evaluation(settings: Settings, reasons: tuple[str, ...] = ()) -> None:
+def write_evaluation(
+    settings: Settings, reasons: tuple[str, ...] = (), champion: Champion | None = None
+) -> None:
     """Metrics of random predictions, one set a model and one for the yardstick; reasons make it a failure."""
     arrays = EncodedArrays(encoded_folder(Lake(settings.lake), settings.params.features.service, DS))
-    random = np.random.default_rng(0)
-    shape = arrays.column("labels", "test").shape
-    content = {
-        "models": {
-            name: evaluate_predictions(
-                arrays, random.random(shape, np.float32), min_positives=70
-            ).model_dump()
-            for name in (*settings.params.train.models, "lightgbm")
+    evaluation = Evaluation(
+        dataset=settings.dataset,
+        ds=str(DS),
+        service=arrays.encoder.spec.service,
+        data=arrays.fingerprint,
+        tasks=arrays.encoder.spec.tasks,
+        days=arrays.days,
+        rows={split: arrays.rows(split) for split in arrays.days},
+        models={
+            name: random_metrics(arrays, seed)
+            for seed, name in enumerate((*settings.params.train.models, "lightgbm"))
         },
-        "verdict": {"model": "pepnet", "passed": not reasons, "reasons": list(reasons)},
-    }
-    _write_json(settings.evaluation / f"ds={DS}.json", content)
+        champion=champion,
+        verdict=PublishVerdict(model="pepnet", passed=not reasons, reasons=reasons),
+    )
+    _write_json(settings.evaluation / f"ds={DS}.json", evaluation.model_dump(mode="json"))
+
+
+def random_metrics(arrays: EncodedArrays, seed: int) -> ModelMetrics:
+    """Metrics of a model that guesses."""
+    guesses = np.random.default_rng(seed).random(arrays.column("labels", "test").shape, np.float32)
+    return evaluate_predictions(arrays, guesses, min_positives=70)
 
 
 def write_note(settings: Settings, stage: str, **facts: object) -> None:

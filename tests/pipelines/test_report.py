@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.assemble import encoded_folder
 from pipelines.errors import ReportError
+from pipelines.evaluation import Champion
 from pipelines.lake import Lake
 from pipelines.report import report
 from pipelines.settings import Settings
@@ -17,6 +18,7 @@ from tests.homes import make_home
 from tests.pipelines.finished_run import (
     DS,
     PARAMS,
+    random_metrics,
     write_evaluation,
     write_events,
     write_gates,
@@ -178,6 +180,22 @@ def test_report_marks_the_best_model_and_says_why_a_scenario_has_no_auc(settings
     assert f"<b>{max(aucs[:3]):.4f}</b>" in html
     assert f"<b>{min(aucs[:3]):.4f}</b>" not in html
     assert re.search(r"no AUC: \d+ positives, fewer than 70", html)
+
+
+def test_report_compares_with_the_champion_when_an_earlier_run_published_one(settings: Settings) -> None:
+    arrays = EncodedArrays(encoded_folder(Lake(settings.lake), "ranker_v1", DS))
+    metrics = random_metrics(arrays, seed=9)
+    write_evaluation(
+        settings, champion=Champion(model="pepnet", version="v2.0.0", ds="2026-01-03", metrics=metrics)
+    )
+    assert _page(settings).row("pepnet@v2.0.0")[1] == f"{metrics.overall['click'].auc:.4f}"
+
+
+def test_report_says_why_when_the_champion_could_not_be_scored(settings: Settings) -> None:
+    gone = Champion(model="pepnet", version="v2.0.0", ds="2026-01-03", metrics=None, reason="it is gone")
+    write_evaluation(settings, champion=gone)
+    sentence = "The champion pepnet@v2.0.0 of 2026-01-03 could not be scored: it is gone"
+    assert sentence in _page(settings).text
 
 
 def test_report_shows_pepnets_mean_gates_and_names_models_without(settings: Settings) -> None:
