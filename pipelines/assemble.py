@@ -17,6 +17,7 @@ from pipelines.days import DAY, Days, first_instant, snapshot_instant
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
 from training.data.encode import fit, write_encoded
 
@@ -53,16 +54,6 @@ def assemble(settings: Settings, ds: date) -> None:
         encoder = fit(settings.catalog, service, rows_of(joined, splits["train"]))
         write_encoded(encoder, joined, splits, encoded_folder(lake, service, ds), source=manifest.content)
         facts["columns"] = joined.num_columns
-
-
-def training_set(service: str) -> str:
-    """The lake table of a feature service's training sets."""
-    return f"training_sets/{service}"
-
-
-def encoded_folder(lake: Lake, service: str, ds: date) -> Path:
-    """Where the encoded arrays of a training set lie."""
-    return lake.root / "encoded" / service / f"ds={ds}"
 
 
 def rows_of(table: pa.Table, days: Days) -> pa.Table:

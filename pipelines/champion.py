@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.assemble import training_set
 from pipelines.days import Days
 from pipelines.evaluation import Champion
 from pipelines.lake import Lake
 from pipelines.registry import Registry, fetch, versions
 from pipelines.settings import Settings
+from pipelines.training_sets import training_set
 from training.artifact import load_model
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodingError

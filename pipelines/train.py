@@ -8,11 +8,11 @@ from types import TracebackType
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pipelines.assemble import encoded_folder, training_set
 from pipelines.console import progress, stage
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
 from training.data.arrays import EncodedArrays
 from training.loop import CurvePoint

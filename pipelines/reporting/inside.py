@@ -8,11 +8,11 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.assemble import encoded_folder
 from pipelines.lake import Lake
 from pipelines.reporting.blocks import Block, Cell, Fold, Group, Note, Prose, Section, Table
 from pipelines.reporting.words import count, enumerated
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder
 from training.artifact import load_model, read_card
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodedDataError

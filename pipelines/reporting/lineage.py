@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 from features.serving.served import find_served
-from pipelines.assemble import encoded_folder, training_set
 from pipelines.lake import Lake
 from pipelines.manifest import Manifest
 from pipelines.reporting.blocks import Block, Cell, Fold, Note, Section, Table, rows_of
@@ -15,6 +14,7 @@ from pipelines.reporting.files import find_json
 from pipelines.reporting.words import count, plural, seconds
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
+from pipelines.training_sets import encoded_folder, training_set
 from training.artifact import read_card
 from training.errors import ArtifactError
 from training.sealed import SealError, fingerprint

@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.assemble import encoded_folder, training_set
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import Verdict, write_verdict
 from tests.training.rows import training_rows
 from training.data.encode import fit, write_encoded

@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from features.declarations.groups import Profile
-from pipelines.assemble import encoded_folder, rows_of, training_set
+from pipelines.assemble import rows_of
 from pipelines.counts import DayCounts, write_counts
 from pipelines.days import Days
 from pipelines.evaluation import Champion, Evaluation, PublishVerdict
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder, training_set
 from tests.training.rows import training_rows
 from training.artifact import Card, write_model
 from training.config import TrainConfig

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.assemble import encoded_folder
 from pipelines.errors import ReportError
 from pipelines.evaluation import Champion
 from pipelines.lake import Lake
 from pipelines.report import report
 from pipelines.settings import Settings
+from pipelines.training_sets import encoded_folder
 from tests.homes import make_home
 from tests.pipelines.finished_run import (
     DS,

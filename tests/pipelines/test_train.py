@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.assemble import training_set
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 from pipelines.model_files import verified_digest
 from pipelines.train import train
+from pipelines.training_sets import training_set
 from pipelines.verdicts import verdict_path
 from tests.pipelines.assembled import DS, assembled, let_through, write_training_set
 from tests.training.rows import training_rows
