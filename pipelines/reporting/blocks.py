@@ -77,7 +77,7 @@ class Cell:
     """One value of a table.
 
     Attributes:
-        note: a remark under the text.
+        span: how many columns it takes.
         heat: -1 (cold) to 1 (warm) tints the cell; 0 leaves it blank.
         weight: 0 to 1 tints the cell as strongly, in one neutral colour.
         best: the value to look at among its peers.
@@ -85,7 +85,7 @@ class Cell:
     """
 
     text: str
-    note: str = ""
+    span: int = 1
     heat: float = 0.0
     weight: float = 0.0
     best: bool = False
@@ -107,7 +107,7 @@ class Table:
 
     Attributes:
         head: column titles.
-        groups: its rows; every row is as long as `head`.
+        groups: its rows; the spans of a row's cells add up to the length of `head`.
         caption: says what to see.
         text_columns: the first ones hold text, the others numbers.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from math import ceil
 from typing import Any
 
 import matplotlib as mpl
@@ -52,7 +53,8 @@ _STYLE: dict[Any, Any] = {
     "legend.labelcolor": _MUTED,
 }
 _DATES = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"]
-_WIDE, _NARROW = (7.6, 2.7), (3.6, 2.4)  # inches; a narrow picture is readable on a phone
+_WIDE, _NARROW = (7.6, 2.7), (3.6, 2.15)  # inches; a narrow picture is readable on a phone
+_LEGEND_ROW, _LEGEND_COLUMNS = 0.21, 2  # inches a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,13 @@ def daily_bars(days: Sequence[date], parts: Mapping[str, Sequence[int]]) -> Mark
 
 def epoch_lines(title: str, lines: Sequence[Line]) -> Markup:
     """Lines over epochs; color and dashes tell them apart, and a ring marks a point."""
-    with _drawing(_NARROW) as (figure, axes):
-        for line, color, dashes in zip(lines, SERIES, _DASHES, strict=False):
+    legend_rows = ceil(len(lines) / _LEGEND_COLUMNS)
+    width, height = _NARROW
+    with _drawing((width, height + _LEGEND_ROW * legend_rows)) as (figure, axes):
+        for position, line in enumerate(lines):
+            color = SERIES[position % len(SERIES)]
+            # One further at each round of the colours, so that no two lines are alike.
+            dashes = _DASHES[(position + position // len(SERIES)) % len(_DASHES)]
             epochs = range(1, len(line.y) + 1)
             values = [float("nan") if value is None else value for value in line.y]
             dot = "o" if len(values) == 1 else None
@@ -107,13 +114,13 @@ def epoch_lines(title: str, lines: Sequence[Line]) -> Markup:
                     line.marked, values[line.marked - 1],
                     marker="o", markersize=7, markerfacecolor="none", markeredgewidth=1.6, color=color,
                 )  # fmt: skip
-        axes.set_title(title, pad=26 if len(lines) <= 3 else 40)
+        axes.set_title(title, pad=10.0 + 72.0 * _LEGEND_ROW * legend_rows)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel("epoch")
         axes.margins(x=0.04, y=0.12)
         axes.grid(axis="y")
-        _legend_above(axes, columns=3)
+        _legend_above(axes, columns=_LEGEND_COLUMNS)
         return _svg(figure)
 
 

@@ -33,6 +33,7 @@ from pipelines.settings import Settings
 
 TOP_REASONS = 8
 TOP_SCENARIOS = 30
+FEW_EVENTS = 200  # a rate of fewer says little, so it is not compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +117,18 @@ def _scenario_table(catalog: Catalog, scenarios: list[ScenarioEvents]) -> Table:
     total = sum(scenario.events for scenario in scenarios)
     tasks = range(len(catalog.tasks))
     # Tasks differ in how often they are positive: the tint compares a rate with the other scenarios' only.
-    highest = [max((own.rates[task] or 0.0 for own in scenarios), default=0.0) for task in tasks]
+    solid = [own for own in scenarios if own.events >= FEW_EVENTS]
+    highest = [max((own.rates[task] or 0.0 for own in solid), default=0.0) for task in tasks]
+
+    def rate(own: ScenarioEvents, task: int) -> Cell:
+        text, known = percent(own.rates[task], 2), own in solid and highest[task] > 0.0
+        return (
+            Cell(text, weight=(own.rates[task] or 0.0) / highest[task]) if known else Cell(text, faint=True)
+        )
 
     def row(own: ScenarioEvents) -> tuple[Cell, ...]:
-        rates = (
-            Cell(percent(own.rates[task], 2), weight=(own.rates[task] or 0.0) / (highest[task] or 1.0))
-            for task in tasks
-        )
         share = own.events / total
+        rates = (rate(own, task) for task in tasks)
         return (Cell(own.scenario), Cell(count(own.events)), Cell(percent(share), weight=share), *rates)
 
     hidden = len(scenarios) - TOP_SCENARIOS
@@ -132,7 +137,8 @@ def _scenario_table(catalog: Catalog, scenarios: list[ScenarioEvents]) -> Table:
         head=("scenario", "events", "share", *(f"{task.name} rate" for task in catalog.tasks)),
         groups=(Group("", tuple(row(own) for own in scenarios[:TOP_SCENARIOS])),),
         caption="How large each scenario is, and how often its labels are positive. Rates are tinted against "
-        f"the highest of their column; where they differ, scenarios want different scores.{rest}",
+        f"the highest of their column, but for scenarios with fewer than {FEW_EVENTS} events; where they "
+        f"differ, scenarios want different scores.{rest}",
     )
 
 

@@ -44,18 +44,18 @@ def _timings(settings: Settings) -> Block:
     rows = tuple(
         (
             Cell(str(note["stage"]).replace("_", " ")),
-            Cell(str(note["days"])),
             Cell(_facts(note)),
+            Cell(str(note["days"])),
             Cell(seconds(float(note["seconds"])), weight=0.6 * float(note["seconds"]) / (longest or 1.0)),
         )
         for _, note in notes
     )
     total = seconds(sum(float(note["seconds"]) for _, note in notes))
     return Table(
-        head=("stage", "days", "what it did", "time"),
+        head=("stage", "what it did", "days", "time"),
         groups=rows_of(*rows),
         caption=f"Each stage's last run, {total} together, without the start of its process.",
-        text_columns=3,
+        text_columns=2,
     )
 
 

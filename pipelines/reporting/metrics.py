@@ -115,8 +115,9 @@ def _scenarios(task: str, models: Mapping[str, ModelMetrics]) -> Group:
         areas = [model.scenarios[scenario][task].auc for model in models.values()]
         cells = _numbers(areas, lambda value: 1.0 - value, 3)
         tinted = [_tinted(cell, area) for cell, area in zip(cells, areas, strict=True)]
-        name = Cell(scenario, note=f"no AUC: {own.reason}" if own.reason else "")
-        rows.append((name, Cell(count(own.rows)), Cell(count(own.positives)), *tinted))
+        if own.reason is not None:
+            tinted = [Cell(f"n/a: {own.reason}", span=len(models), faint=True)]
+        rows.append((Cell(scenario), Cell(count(own.rows)), Cell(count(own.positives)), *tinted))
     return Group(task, tuple(rows))
 
 

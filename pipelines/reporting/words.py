@@ -17,7 +17,12 @@ def plural(number: int, noun: str) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    return "n/a" if share is None else f"{100 * share:.{digits}f}\u2009%"
+    if share is None:
+        return "n/a"
+    smallest = 10.0**-digits
+    if 0.0 < 100.0 * share < smallest:
+        return f"< {smallest:.{digits}f}\u2009%"
+    return f"{100.0 * share:.{digits}f}\u2009%"
 
 
 def seconds(duration: float) -> str:

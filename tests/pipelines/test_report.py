@@ -12,6 +12,7 @@ from pipelines.errors import ReportError
 from pipelines.evaluation import Champion
 from pipelines.lake import Lake
 from pipelines.report import report
+from pipelines.reporting.figures import Line, epoch_lines
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder
 from tests.homes import make_home
@@ -179,7 +180,7 @@ def test_report_marks_the_best_model_and_says_why_a_scenario_has_no_auc(settings
     ]
     assert f"<b>{max(aucs[:3]):.4f}</b>" in html
     assert f"<b>{min(aucs[:3]):.4f}</b>" not in html
-    assert re.search(r"no AUC: \d+ positives, fewer than 70", html)
+    assert re.search(r"n/a: \d+ positives, fewer than 70", html)
 
 
 def test_report_compares_with_the_champion_when_an_earlier_run_published_one(settings: Settings) -> None:
@@ -250,3 +251,13 @@ def test_report_names_the_file_when_a_note_cannot_be_read(settings: Settings) ->
     (settings.runs / "ingest.json").write_text("{")
     with pytest.raises(ReportError, match=r"ingest\.json is not JSON"):
         report(settings, DS)
+
+
+def test_epoch_lines_draw_every_line_and_no_two_alike_when_there_are_more_than_colours() -> None:
+    names = [f"model{number}" for number in range(9)]
+    svg = str(epoch_lines("click", [Line(name, (0.1 * place, 0.5)) for place, name in enumerate(names)]))
+    assert all(f">{name}</text>" in svg for name in names)
+    looks = re.findall(
+        r'style="fill: none;( stroke-dasharray: [^;]+;)?[^"]*stroke: var\(--series-(\d)\)', svg
+    )
+    assert len(set(looks)) == len(names)
