@@ -44,7 +44,10 @@ def _pairs(settings: Settings, ds: date) -> Iterator[tuple[str, str]]:
     yield "models", enumerated(list(params.train.models))
     yield "to be published", params.publish.model
     published = find_json(_published_path(settings))
-    yield "published version", f"{_tag(published)}, of {published['ds']}" if published else "none"
+    if published is None:
+        yield "published version", "none"
+    else:
+        yield f"published version, of {published['ds']}", _tag(published)
 
 
 def _range(days: Days) -> str:

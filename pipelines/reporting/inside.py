@@ -20,7 +20,7 @@ from training.errors import ArtifactError
 from training.loop import find_device
 from training.understanding import GateMeans, mean_gates
 
-TOP_SCENARIOS = 12
+TOP_SCENARIOS = 8
 FULL_TINT = 0.25  # distance of a mean gate from 1 at which a cell has its full colour
 
 
@@ -58,71 +58,57 @@ def inside(settings: Settings, ds: date) -> Section:
 def _blocks(name: str, means: GateMeans) -> Iterator[Block]:
     yield Prose(
         f"{name} multiplies what it knows by gates between 0 and 2. At 1 a gate leaves things as they are, "
-        "and every gate starts there; below 1 it shuts, above 1 it opens. A mean hides gates that cancel "
-        "each other out, so the last column says how far from 1 they are on average."
+        "and every gate starts there; below 1 it shuts, above 1 it opens. Spread is the largest mean less "
+        "the smallest. A mean hides gates that cancel each other out, so the last column says how far from 1 "
+        "they are on average."
     )
-    views, of_view = _by_view(means.fields)
-    yield _epnet_table(
-        means,
-        views,
-        np.stack([means.epnet[:, own].mean(axis=1) for own in of_view], axis=1),
-        np.array([means.epnet_distance[own].mean() for own in of_view]),
+    views = _by_view(means.fields)
+    yield Table(
+        _head("feature view", means),
+        (Group("", tuple(_epnet_row(view, means, own) for view, own in views.items())),),
         "EPNet, the scenario's gate on the embedding: mean gate per feature view and scenario over the test "
-        "days, with the scenario's rows. Read along a row: a view that one scenario opens and another shuts "
+        f"days. {_scenarios_shown(means)} Read along a row: what one scenario opens and another shuts "
         "is what makes them differ.",
     )
-    order = np.argsort(-np.ptp(means.epnet, axis=0), kind="stable")
-    fields = _epnet_table(
-        means,
-        [means.fields[index] for index in order],
-        means.epnet[:, order],
-        means.epnet_distance[order],
-        "The same for every field; those that scenarios treat most differently come first.",
+    fields = Table(
+        _head("field", means),
+        tuple(
+            Group(view, tuple(_epnet_row(_feature(means.fields[field]), means, [field]) for field in own))
+            for view, own in views.items()
+            if len(own) > 1
+        ),
+        "The same, field by field.",
     )
-    yield Fold(f"All {len(means.fields)} fields", (fields,))
+    yield Fold("Every field of these views", (fields,))
     yield _ppnet_table(means)
 
 
-def _by_view(fields: Sequence[str]) -> tuple[list[str], list[list[int]]]:
-    """Fields sorted by the view they come from; ids and context fields stand for themselves."""
+def _by_view(fields: Sequence[str]) -> dict[str, list[int]]:
+    """Positions of the fields of each feature view; ids and context fields stand for themselves."""
     views: dict[str, list[int]] = {}
     for index, field in enumerate(fields):
         views.setdefault(field.partition("__")[0], []).append(index)
-    return list(views), list(views.values())
+    return views
 
 
-def _epnet_table(
-    means: GateMeans,
-    names: Sequence[str],
-    gates: NDArray[np.float64],
-    distances: NDArray[np.float64],
-    caption: str,
-) -> Table:
-    shown = slice(TOP_SCENARIOS)
-    rows = tuple(
-        (
-            Cell(name.replace("__", " \u203a ")),
-            *(_gate(value) for value in column[shown]),
-            Cell(f"{distance:.2f}"),
-        )
-        for name, column, distance in zip(names, gates.T, distances, strict=True)
-    )
-    return Table(
-        _head("feature view" if "\u203a" not in rows[0][0].text else "field", means),
-        (Group("", rows),),
-        caption,
-    )
+def _feature(field: str) -> str:
+    return field.partition("__")[2] or field
+
+
+def _epnet_row(name: str, means: GateMeans, fields: Sequence[int]) -> tuple[Cell, ...]:
+    gates = means.epnet[:, fields].mean(axis=1)
+    return _row(name, gates, float(means.epnet_distance[fields].mean()))
 
 
 def _ppnet_table(means: GateMeans) -> Table:
     groups = tuple(
         Group(
-            f"task {task}",
+            task,
             tuple(
-                (
-                    Cell(f"layer {layer + 1}"),
-                    *(_gate(value) for value in means.ppnet[:TOP_SCENARIOS, position, layer]),
-                    Cell(f"{means.ppnet_distance[position, layer]:.2f}"),
+                _row(
+                    f"layer {layer + 1}",
+                    means.ppnet[:, position, layer],
+                    means.ppnet_distance[position, layer],
                 )
                 for layer in range(means.ppnet.shape[2])
             ),
@@ -139,8 +125,24 @@ def _ppnet_table(means: GateMeans) -> Table:
 
 def _head(first: str, means: GateMeans) -> tuple[str, ...]:
     scenarios = zip(means.scenarios[:TOP_SCENARIOS], means.rows, strict=False)
-    return (first, *(f"{name}\n{count(int(rows))}" for name, rows in scenarios), "|gate \u2212 1|")
+    return (
+        first,
+        *(f"{name}\n{count(int(rows))}" for name, rows in scenarios),
+        "spread",
+        "distance\nfrom 1",
+    )
+
+
+def _row(name: str, gates: NDArray[np.float64], distance: float) -> tuple[Cell, ...]:
+    shown = gates[:TOP_SCENARIOS]
+    return (Cell(name), *map(_gate, shown), Cell(f"{np.ptp(shown):.2f}"), Cell(f"{distance:.2f}"))
 
 
 def _gate(value: float) -> Cell:
     return Cell(f"{value:.2f}", heat=float(np.clip((value - 1.0) / FULL_TINT, -1.0, 1.0)))
+
+
+def _scenarios_shown(means: GateMeans) -> str:
+    if len(means.scenarios) <= TOP_SCENARIOS:
+        return "Under each scenario stand its rows."
+    return f"The {TOP_SCENARIOS} largest of {len(means.scenarios)} scenarios are shown, with their rows."

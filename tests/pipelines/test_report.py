@@ -207,7 +207,8 @@ def test_report_shows_pepnets_mean_gates_and_names_models_without(settings: Sett
     means = mean_gates(model, arrays, find_device("cpu"))
     assert means is not None
     user = means.fields.index("user_id")
-    gates = [f"{value:.2f}" for value in (*means.epnet[:, user], means.epnet_distance[user])]
+    own = means.epnet[:, user]
+    gates = [f"{value:.2f}" for value in (*own, own.max() - own.min(), means.epnet_distance[user])]
     assert page.row("user_id") == ["user_id", *gates]
 
 
