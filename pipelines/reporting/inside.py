@@ -21,7 +21,7 @@ from training.loop import find_device
 from training.understanding import GateMeans, mean_gates
 
 TOP_SCENARIOS = 8
-FULL_TINT = 0.25  # distance of a mean gate from 1 at which a cell has its full colour
+FULL_TINT = 0.4  # distance of a mean gate from 1 at which a cell has its full colour
 
 
 def inside(settings: Settings, ds: date) -> Section:

@@ -13,7 +13,7 @@ from pipelines.reporting.blocks import Block, Cell, Fold, Note, Section, Table, 
 from pipelines.reporting.files import find_json
 from pipelines.reporting.words import count, plural, seconds
 from pipelines.settings import Settings
-from pipelines.stages import STAGES
+from pipelines.stages import STAGES, Stage
 from pipelines.training_sets import encoded_folder, training_set
 from training.artifact import read_card
 from training.errors import ArtifactError
@@ -32,15 +32,10 @@ def lineage(settings: Settings, ds: date) -> Section:
 
 def _timings(settings: Settings) -> Block:
     # The report's own note would make the page differ from its second run.
-    notes = [
-        (stage.name, note)
-        for stage in STAGES
-        if stage.name != "report"
-        for note in _notes(settings, stage.name)
-    ]
+    notes = [note for stage in STAGES if stage.name != "report" for note in _notes(settings, stage)]
     if not notes:
         return Note("No stage has left a note of its run.")
-    longest = max(float(note["seconds"]) for _, note in notes)
+    longest = max(float(note["seconds"]) for note in notes)
     rows = tuple(
         (
             Cell(str(note["stage"]).replace("_", " ")),
@@ -48,9 +43,9 @@ def _timings(settings: Settings) -> Block:
             Cell(str(note["days"])),
             Cell(seconds(float(note["seconds"])), weight=0.6 * float(note["seconds"]) / (longest or 1.0)),
         )
-        for _, note in notes
+        for note in notes
     )
-    total = seconds(sum(float(note["seconds"]) for _, note in notes))
+    total = seconds(sum(float(note["seconds"]) for note in notes))
     return Table(
         head=("stage", "what it did", "days", "time"),
         groups=rows_of(*rows),
@@ -59,10 +54,13 @@ def _timings(settings: Settings) -> Block:
     )
 
 
-def _notes(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
+def _notes(settings: Settings, stage: Stage) -> Iterator[dict[str, Any]]:
     """The notes of a stage; one that is mapped over models leaves one a model."""
-    for path in sorted(settings.runs.glob(f"{stage}.json")) + sorted(settings.runs.glob(f"{stage}_*.json")):
-        note = find_json(path)
+    names = (
+        [f"{stage.name}_{model}" for model in settings.params.train.models] if stage.mapped else [stage.name]
+    )
+    for name in names:
+        note = find_json(settings.runs / f"{name}.json")
         if note is not None and {"stage", "days", "seconds"} <= note.keys():
             yield note
 
@@ -90,7 +88,7 @@ def _hashes(settings: Settings, lake: Lake, ds: date) -> Iterator[Block]:
         yield Note(f"There is no training set of {ds}; `gatehouse assemble --ds {ds}` writes it.")
         return
     rows = [
-        (f"training set {service}, {ds}", manifest.content, plural(manifest.rows, "row")),
+        (f"training set {service}", manifest.content, plural(manifest.rows, "row")),
         *_encoded(settings, lake, ds),
         *_models(settings, ds),
         *_served(settings),

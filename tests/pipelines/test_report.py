@@ -262,3 +262,9 @@ def test_epoch_lines_draw_every_line_and_no_two_alike_when_there_are_more_than_c
         r'style="fill: none;( stroke-dasharray: [^;]+;)?[^"]*stroke: var\(--series-(\d)\)', svg
     )
     assert len(set(looks)) == len(names)
+
+
+def test_report_lists_stage_times_in_the_order_of_the_road(settings: Settings) -> None:
+    stages = [row for row in _page(settings).rows if row[-1] == "12 s"]
+    assert [row[0] for row in stages] == ["ingest", "train pepnet"]
+    assert stages[0][1] == "rows 2,100, kept 2,000"
