@@ -33,3 +33,7 @@ class PublishError(GatehouseError):
 
 class ReportError(GatehouseError):
     """A note that the report reads was not written by a stage of this version."""
+
+
+class StageError(GatehouseError):
+    """A stage that was run as a command failed."""

@@ -1,0 +1,128 @@
+"""Look features up online and rank items with a published model, for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from features.declarations.entities import ITEM
+from features.serving.lookup import FeatureBatch, FeatureLookup
+from features.store import open_store
+from pipelines.console import console
+from pipelines.errors import MissingPartitionError
+from pipelines.lake import Lake
+from pipelines.registry import pull
+from pipelines.settings import Settings
+from training.artifact import load_model
+from training.data.encode import EVENT_TIME, Encoder
+from training.score import encoded_batches, score
+
+SHOWN_FEATURES = 3
+
+
+def print_lookup(settings: Settings, user: str, scenario: str, items: Sequence[str]) -> None:
+    """Print every feature of a user in a scenario and of `items`, one column an item."""
+    service = settings.params.features.service
+    lookup = FeatureLookup(open_store(settings.home), settings.catalog, service)
+    found = lookup.look_up(scenario=scenario, user=user, items=items)
+    table = Table(title=f"{service}, as of {lookup.served().instant:%Y-%m-%d %H:%M} UTC")
+    table.add_column("feature")
+    for item in items:
+        table.add_column(f"item {item}", justify="right")
+    for name, values in found.columns.items():
+        table.add_row(name, *(_shown(value) for value in values))
+    console.print(table)
+    console.print(_statuses(found))
+
+
+def print_ranking(
+    settings: Settings, user: str, scenarios: Sequence[str], top: int, model: str | None
+) -> None:
+    """Rank all known items for a user, scenario by scenario, and print the `top` of each.
+
+    Raises:
+        PublishError: the model was never published, or does not verify.
+        StoreError: the online store serves nothing, or another data set.
+    """
+    reference = model or f"{settings.params.publish.model}@latest"
+    folder = pull(settings, reference, settings.runs / "pulled" / reference.replace("@", "-"))
+    ranker, encoder = load_model(folder)
+    ranker.eval()
+    lookup = FeatureLookup(open_store(settings.home), settings.catalog, encoder.spec.service)
+    items = known_items(Lake(settings.lake))
+    for scenario in scenarios:
+        found = lookup.look_up(scenario=scenario, user=user, items=items)
+        scores = scored(ranker, encoder, found, int(lookup.served().instant.timestamp() * 1_000_000))
+        best = np.argsort(-scores[:, 0], kind="stable")[:top]
+        console.print(_ranking(settings, encoder, found, scores, best, f"user {user}, scenario {scenario}"))
+        console.print(f"{reference} over {len(items):,} items; {_statuses(found)}\n")
+
+
+def known_items(lake: Lake) -> list[str]:
+    """Ids of all items of the lake, sorted."""
+    files = lake.files("items")
+    if not files:
+        raise MissingPartitionError(f"{lake.folder('items')} lists no items; run `gatehouse ingest` first")
+    return [str(item) for path in files for item in pq.read_table(path)[ITEM.column].to_pylist()]
+
+
+def scored(
+    ranker: torch.nn.Module, encoder: Encoder, found: FeatureBatch, instant: int
+) -> NDArray[np.float32]:
+    """Probability of each task for each looked-up item, [N, T]; `instant` in microseconds UTC."""
+    columns = dict(found.columns)
+    rows = len(next(iter(columns.values())))
+    encoded = encoder.transform({**columns, EVENT_TIME: np.full(rows, instant, dtype=np.int64)})
+    return score(ranker, encoded_batches(encoded, torch.device("cpu")))
+
+
+def _ranking(
+    settings: Settings,
+    encoder: Encoder,
+    found: FeatureBatch,
+    scores: NDArray[np.float32],
+    best: NDArray[np.intp],
+    title: str,
+) -> Table:
+    """The best items with their scores and a few of the features they were ranked by."""
+    item_features = [
+        f"{view.name}__{feature.name}"
+        for view in settings.catalog.aggregates
+        if view.keys == (ITEM,)
+        for feature in view.features[-SHOWN_FEATURES:]
+    ]
+    table = Table(title=title)
+    table.add_column("#", justify="right")
+    table.add_column("item", justify="right")
+    for task in encoder.spec.tasks:
+        table.add_column(f"p({task})", justify="right")
+    for name in item_features:
+        table.add_column(name.split("__")[1], justify="right", style="dim")
+    for place, index in enumerate(best, start=1):
+        shown = (_shown(found.columns[name][index]) for name in item_features)
+        item = str(found.columns[ITEM.column][index])
+        table.add_row(str(place), item, *(f"{value:.3f}" for value in scores[index]), *shown)
+    return table
+
+
+def _shown(value: object) -> str:
+    """A feature's value for a narrow column; "-" where it is missing."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "-"
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}"
+    if isinstance(value, list | np.ndarray):
+        return f"[{len(value)}] " + ", ".join(str(element) for element in value[:SHOWN_FEATURES])
+    return str(value)
+
+
+def _statuses(found: FeatureBatch) -> str:
+    """How many looked-up values were present, null, not found and stale."""
+    total = sum(found.statuses.values(), Counter())
+    return "features: " + ", ".join(f"{count:,} {status}" for status, count in sorted(total.items()))
