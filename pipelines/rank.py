@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from rich.table import Table
 
@@ -21,7 +20,7 @@ from pipelines.registry import pull
 from pipelines.settings import Settings
 from training.artifact import load_model
 from training.data.encode import EVENT_TIME, Encoder
-from training.score import encoded_batches, score
+from training.score import score_rows
 
 SHOWN_FEATURES = 3
 
@@ -53,12 +52,13 @@ def print_ranking(
     reference = model or f"{settings.params.publish.model}@latest"
     folder = pull(settings, reference, settings.runs / "pulled" / reference.replace("@", "-"))
     ranker, encoder = load_model(folder)
-    ranker.eval()
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, encoder.spec.service)
     items = known_items(Lake(settings.lake))
     for scenario in scenarios:
         found = lookup.look_up(scenario=scenario, user=user, items=items)
-        scores = scored(ranker, encoder, found, int(lookup.served().instant.timestamp() * 1_000_000))
+        instant = int(lookup.served().instant.timestamp() * 1_000_000)
+        times = np.full(len(items), instant, dtype=np.int64)
+        scores = score_rows(ranker, encoder.transform({**found.columns, EVENT_TIME: times}))
         best = np.argsort(-scores[:, 0], kind="stable")[:top]
         console.print(_ranking(settings, encoder, found, scores, best, f"user {user}, scenario {scenario}"))
         console.print(f"{reference} over {len(items):,} items; {_statuses(found)}\n")
@@ -70,16 +70,6 @@ def known_items(lake: Lake) -> list[str]:
     if not files:
         raise MissingPartitionError(f"{lake.folder('items')} lists no items; run `gatehouse ingest` first")
     return [str(item) for path in files for item in pq.read_table(path)[ITEM.column].to_pylist()]
-
-
-def scored(
-    ranker: torch.nn.Module, encoder: Encoder, found: FeatureBatch, instant: int
-) -> NDArray[np.float32]:
-    """Probability of each task for each looked-up item, [N, T]; `instant` in microseconds UTC."""
-    columns = dict(found.columns)
-    rows = len(next(iter(columns.values())))
-    encoded = encoder.transform({**columns, EVENT_TIME: np.full(rows, instant, dtype=np.int64)})
-    return score(ranker, encoded_batches(encoded, torch.device("cpu")))
 
 
 def _ranking(

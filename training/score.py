@@ -37,6 +37,11 @@ def probabilities(values: Tensor) -> NDArray[np.float32]:
     return result
 
 
+def score_rows(model: nn.Module, encoded: Encoded) -> NDArray[np.float32]:
+    """Probability of each task for each encoded row, float32 [N, T], computed on the CPU."""
+    return score(model, encoded_batches(encoded, torch.device("cpu")))
+
+
 def encoded_batches(encoded: Encoded, device: torch.device, size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Batches without labels of rows that `Encoder.transform` returned, for example a look-up's."""
     for start in range(0, len(encoded), size):
