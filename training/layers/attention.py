@@ -32,10 +32,10 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = (
-            self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )  # each [B, heads, L, d]
-        # Softmax over nothing is NaN: a row without positions reads its padding, and is zeroed below.
+        projected = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, L, 3, heads, d]
+        q, k, v = projected.permute(2, 0, 3, 1, 4)  # each [B, heads, L, d]
+        # Softmax over nothing is NaN on some devices: a row without positions reads its padding,
+        # and is zeroed below.
         readable = mask | ~mask.any(dim=1, keepdim=True)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=readable[:, None, None, :])
         output: Tensor = self.out(attended.transpose(1, 2).flatten(2))
