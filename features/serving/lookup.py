@@ -111,7 +111,8 @@ class FeatureLookup:
         Raises:
             StoreError: nothing is served, or another data set is.
         """
-        instant = at or self.served().instant
+        served = self.served()
+        instant = at or served.instant
         rows = len(items)
         ids: dict[str, list[str | None]] = {entity.column: [None] * rows for entity in self._catalog.entities}
         ids |= {USER.column: [user] * rows, SCENARIO.column: [scenario] * rows, ITEM.column: list(items)}

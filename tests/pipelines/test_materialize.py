@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.serving.lookup import FeatureLookup
+from features.serving.served import find_served
+from features.store import open_store
+from pipelines import materialize as stage
+from pipelines.days import DAY, Days
+from pipelines.errors import MissingPartitionError, NotValidatedError
+from pipelines.lake import Lake
+from pipelines.materialize import materialize
+from pipelines.settings import Settings
+from pipelines.verdicts import verdict_path
+from tests.features.hand_made_lake import settings_of, write_lake, write_snapshot
+
+DAYS = Days(start=date(2026, 1, 4), end=date(2026, 1, 6))
+DS = DAYS.end
+VIEW = "user_engagement"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Three days of hand-made, validated snapshots; nothing is served."""
+    settings = settings_of(tmp_path / "home", "simulated")
+    write_lake(settings.lake, settings.catalog, DAYS, ids=3)
+    return settings
+
+
+def state(settings: Settings) -> Path:
+    return settings.home / "feast"
+
+
+def look_up(settings: Settings) -> dict[str, list[Any]]:
+    """All columns for a user and three items, NaN as None."""
+    lookup = FeatureLookup(open_store(settings.home), settings.catalog, "ranker_v1")
+    found = lookup.batch(scenario="scenario-1", user="user-1", items=["item-0", "item-1", "item-2"])
+    return {
+        name: [None if isinstance(value, np.floating) and np.isnan(value) else value for value in column]
+        for name, column in found.items()
+    }
+
+
+def rewrite(settings: Settings, ds: date, keys: list[tuple[str, ...]], seed: int) -> None:
+    """Replace a day's snapshot of VIEW with validated values of another seed."""
+    view = settings.catalog.view(VIEW)
+    write_snapshot(Lake(settings.lake), view, ds, keys, DAYS.start, random.Random(seed))
+
+
+def test_served_names_the_day_and_each_view_when_all_is_written(settings: Settings) -> None:
+    materialize(settings, DS)
+    served = find_served(state(settings))
+    assert served is not None
+    assert (served.dataset, served.ds) == ("simulated", DS)
+    assert list(served.views) == [view.name for view in settings.catalog.views]
+    assert served.views["user_profile"].rows == 3
+
+
+def test_second_run_changes_nothing(settings: Settings) -> None:
+    materialize(settings, DS)
+    before, values = (state(settings) / "served.json").read_bytes(), look_up(settings)
+    materialize(settings, DS)
+    assert (state(settings) / "served.json").read_bytes() == before
+    assert look_up(settings) == values
+
+
+def test_next_day_gives_what_a_fresh_store_would_hold(settings: Settings) -> None:
+    materialize(settings, DS - DAY)
+    materialize(settings, DS)
+    stepwise = look_up(settings)
+    (state(settings) / "served.json").unlink()
+    materialize(settings, DS)
+    assert look_up(settings) == stepwise
+
+
+def test_earlier_day_forgets_what_happened_after_it(settings: Settings) -> None:
+    materialize(settings, DS - DAY)
+    before = look_up(settings)
+    materialize(settings, DS)
+    assert look_up(settings) != before
+    materialize(settings, DS - DAY)
+    assert look_up(settings) == before
+
+
+def test_correction_of_the_served_day_becomes_visible(settings: Settings) -> None:
+    rewrite(settings, DS, [("user-1",), ("user-2",)], seed=1)
+    materialize(settings, DS)
+    before = look_up(settings)
+    rewrite(settings, DS, [("user-1",)], seed=2)
+    materialize(settings, DS)
+    changed = {name for name, column in look_up(settings).items() if column != before[name]}
+    assert changed
+    assert all(name.startswith(VIEW) for name in changed)
+
+
+def test_rows_are_written_again_when_the_database_was_removed(settings: Settings) -> None:
+    materialize(settings, DS)
+    values = look_up(settings)
+    for path in state(settings).glob("online.db*"):
+        path.unlink()
+    materialize(settings, DS)
+    assert look_up(settings) == values
+
+
+def test_served_stays_when_a_run_dies_halfway_and_the_next_run_finishes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialize(settings, DS - DAY)
+    before = find_served(state(settings))
+    write, written = stage._write, []
+
+    def die_at_the_fourth_view(*arguments: Any) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(arguments)
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_write", die_at_the_fourth_view)
+        with pytest.raises(KeyboardInterrupt):
+            materialize(settings, DS)
+    assert find_served(state(settings)) == before
+    materialize(settings, DS)
+    after_the_kill = look_up(settings)
+    (state(settings) / "served.json").unlink()
+    materialize(settings, DS)
+    assert look_up(settings) == after_the_kill
+
+
+def test_ids_of_another_data_set_do_not_linger(settings: Settings) -> None:
+    materialize(settings, DS)
+    other = settings_of(settings.home, "movielens-100k")
+    days = Days(start=date(1998, 4, 20), end=date(1998, 4, 22))
+    write_lake(other.lake, other.catalog, days, ids=2)
+    materialize(other, days.end)
+    found = FeatureLookup(open_store(other.home), other.catalog, "ranker_v1").batch(
+        scenario="scenario-1", user="user-2", items=["item-2"]
+    )
+    features = [found[name][0] for name, _ in other.catalog.service_columns("ranker_v1") if "user" in name]
+    assert all(value is None or (isinstance(value, np.floating) and np.isnan(value)) for value in features)
+
+
+def test_partition_that_was_not_validated_stops_the_stage_before_anything_is_written(
+    settings: Settings,
+) -> None:
+    verdict_path(Lake(settings.lake), f"features/{VIEW}", DS - DAY).unlink()
+    with pytest.raises(NotValidatedError, match=f"features/{VIEW}/ds={DS - DAY}"):
+        materialize(settings, DS)
+    assert not state(settings).exists()
+
+
+def test_error_names_the_view_when_the_day_has_no_snapshot(settings: Settings) -> None:
+    with pytest.raises(MissingPartitionError, match=r"ds=2026-01-07.*gatehouse aggregate"):
+        materialize(settings, DS + DAY)
