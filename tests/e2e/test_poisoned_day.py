@@ -94,4 +94,3 @@ def spoil_rates(lake: Lake, table: str) -> None:
     with lake.staging() as staged:
         pq.write_table(spoilt, staged / "0.parquet")
         lake.publish(table, POISONED, [staged / "0.parquet"], lake.manifest(table, POISONED).inputs)
-
