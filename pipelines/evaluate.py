@@ -18,6 +18,7 @@ from pipelines.champion import find_champion
 from pipelines.console import console, stage
 from pipelines.errors import MissingPartitionError
 from pipelines.evaluation import Evaluation, judge
+from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
 from pipelines.tables import metrics_table, scenario_table
 from pipelines.train import validated_arrays
@@ -99,6 +100,7 @@ def _evaluation(
             finite=bool(np.isfinite(predictions[chosen]).all()),
             max_auc_drop=params.publish.max_auc_drop,
         ),
+        hashes=verified_digest(settings.models / chosen / f"ds={ds}"),
     )
 
 

@@ -59,6 +59,7 @@ class Evaluation(_Frozen):
         models: metrics by model name, LightGBM ("lightgbm") last.
         champion: null before the first model is published.
         verdict: what publish goes by.
+        hashes: SHA-256 of the chosen model's hashes.json; the verdict is on these files and no others.
     """
 
     dataset: str
@@ -71,6 +72,7 @@ class Evaluation(_Frozen):
     models: dict[str, ModelMetrics]
     champion: Champion | None
     verdict: PublishVerdict
+    hashes: str
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:

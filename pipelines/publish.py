@@ -21,6 +21,7 @@ from features.declarations.names import checked_name
 from pipelines.children import AUTHOR, AUTHOR_EMAIL, dvc, git
 from pipelines.console import stage
 from pipelines.errors import GateError, PublishError
+from pipelines.evaluation import Evaluation
 from pipelines.model_files import verified_digest
 from pipelines.registry import REMOTE, Registry, Version, fetch, versions
 from pipelines.settings import Settings
@@ -35,14 +36,17 @@ def publish(settings: Settings, ds: date) -> Version:
 
     Raises:
         GateError: the model did not pass evaluation.
-        PublishError: it was not trained or evaluated, or the registry cannot be written.
+        MissingPartitionError: it was not evaluated.
+        PublishError: other files were evaluated, or the registry cannot be written.
+        SealError: the model is not there, or not whole.
     """
     model = checked_name(settings.params.publish.model, "model")
     with stage(settings, "publish", ds) as facts:
-        _require_passed(settings, model, ds)
+        folder = settings.models / model / f"ds={ds}"
+        _require_passed(settings, model, ds, verified_digest(folder))
         registry = Registry.of(settings)
         with _lock(registry):
-            version, new = _published(registry, settings.models / model / f"ds={ds}", model, ds)
+            version, new = _published(registry, folder, model, ds)
         note = {
             "model": model,
             "version": version.name,
@@ -55,21 +59,16 @@ def publish(settings: Settings, ds: date) -> Version:
     return version
 
 
-def _require_passed(settings: Settings, model: str, ds: date) -> None:
-    path = settings.evaluation / f"ds={ds}.json"
-    try:
-        verdict = json.loads(path.read_bytes())["verdict"]
-    except FileNotFoundError:
+def _require_passed(settings: Settings, model: str, ds: date, digest: str) -> None:
+    evaluation = Evaluation.load(settings.evaluation / f"ds={ds}.json")
+    verdict = evaluation.verdict
+    if (verdict.model, evaluation.hashes) != (model, digest):
         raise PublishError(
-            f"{model} of {ds} was not evaluated; run `gatehouse evaluate --ds {ds}` first"
-        ) from None
-    if verdict["model"] != model:
-        raise PublishError(
-            f"{path} judges {verdict['model']}, but params.yaml publishes {model}; "
+            f"the evaluation of {ds} judged other files than those of {model} there now; "
             f"run `gatehouse evaluate --ds {ds}` again"
         )
-    if not verdict["passed"]:
-        raise GateError(f"{model} of {ds} did not pass evaluation: {'; '.join(verdict['reasons'])}")
+    if not verdict.passed:
+        raise GateError(f"{model} of {ds} did not pass evaluation: {'; '.join(verdict.reasons)}")
 
 
 def _lock(registry: Registry) -> AbstractContextManager[object]:

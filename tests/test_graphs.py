@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,21 @@ def _imported(modules: list[str]) -> set[Path]:
         seen.add(name)
         path = _file(name)
         assert path is not None
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _run_code(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             elif isinstance(node, ast.Import):
                 waiting += [alias.name for alias in node.names]
     return {path for name in seen if (path := _file(name)) and len(ast.parse(path.read_text()).body) > 1}
+
+
+def _run_code(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only the type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _run_code(node)
 
 
 def _file(module: str) -> Path | None:

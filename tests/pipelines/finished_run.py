@@ -158,6 +158,7 @@ def write_evaluation(
         },
         champion=champion,
         verdict=PublishVerdict(model="pepnet", passed=not reasons, reasons=reasons),
+        hashes="0" * 64,
     )
     _write_json(settings.evaluation / f"ds={DS}.json", evaluation.model_dump(mode="json"))
 

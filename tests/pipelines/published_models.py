@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from datetime import date
 
+from pipelines.evaluation import Evaluation, PublishVerdict
 from pipelines.manifest import sha256_of
+from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
 
 DS = date(2026, 1, 6)
@@ -22,8 +24,21 @@ def write_model(settings: Settings, content: str, ds: date = DS, name: str = "pe
 
 
 def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, name: str = "pepnet") -> None:
-    """Write what publish reads of an evaluation."""
-    path = settings.evaluation / f"ds={ds}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    reasons = [] if passed else ["AUC of click fell by 0.2"]
-    path.write_text(json.dumps({"verdict": {"model": name, "passed": passed, "reasons": reasons}}))
+    """Write an evaluation of the model that is there now."""
+    evaluation = Evaluation(
+        dataset=settings.dataset,
+        ds=str(ds),
+        service=settings.params.features.service,
+        data="0" * 16,
+        tasks=("click",),
+        days={},
+        rows={},
+        models={},
+        champion=None,
+        verdict=PublishVerdict(
+            model=name, passed=passed, reasons=() if passed else ("AUC of click fell by 0.2",)
+        ),
+        hashes=verified_digest(settings.models / "pepnet" / f"ds={ds}"),
+    )
+    settings.evaluation.mkdir(parents=True, exist_ok=True)
+    (settings.evaluation / f"ds={ds}.json").write_text(evaluation.model_dump_json())

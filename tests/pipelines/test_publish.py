@@ -10,7 +10,7 @@ import gto.api
 import pytest
 
 from features.declarations.errors import GatehouseError
-from pipelines.errors import GateError, PublishError
+from pipelines.errors import GateError, MissingPartitionError, PublishError
 from pipelines.publish import publish
 from pipelines.registry import Registry
 from pipelines.settings import Settings
@@ -61,6 +61,7 @@ def test_publish_finds_the_same_version_when_it_runs_again(ready: Settings) -> N
 def test_publish_counts_up_when_the_weights_or_the_day_changed(ready: Settings) -> None:
     publish(ready, DS)
     write_model(ready, "better weights")
+    write_verdict(ready)
     publish(ready, DS)
     next_day = date(2026, 1, 7)
     write_model(ready, "better weights", next_day)
@@ -78,13 +79,19 @@ def test_publish_is_refused_for_good_when_the_model_failed(ready: Settings) -> N
 
 def test_publish_is_refused_when_the_model_was_not_evaluated(simulated_settings: Settings) -> None:
     write_model(simulated_settings, "weights")
-    with pytest.raises(PublishError, match="gatehouse evaluate --ds 2026-01-06"):
+    with pytest.raises(MissingPartitionError, match="gatehouse evaluate"):
         publish(simulated_settings, DS)
 
 
 def test_publish_is_refused_when_the_evaluation_judged_another_model(ready: Settings) -> None:
     write_verdict(ready, name="m2m")
-    with pytest.raises(PublishError, match="judges m2m"):
+    with pytest.raises(PublishError, match="judged other files than those of pepnet"):
+        publish(ready, DS)
+
+
+def test_publish_is_refused_when_the_model_was_trained_again_after_its_evaluation(ready: Settings) -> None:
+    write_model(ready, "unseen weights")
+    with pytest.raises(PublishError, match="gatehouse evaluate --ds 2026-01-06"):
         publish(ready, DS)
 
 
@@ -107,6 +114,7 @@ def test_publish_leaves_no_version_when_the_registry_refuses_the_push(ready: Set
     hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) exit 1;; esac\n')
     hook.chmod(0o755)
     write_model(ready, "better weights")
+    write_verdict(ready)
     with pytest.raises(PublishError, match="run `gatehouse publish` again"):
         publish(ready, DS)
     assert _tags(ready) == ["pepnet@v1.0.0"]
