@@ -33,6 +33,11 @@ COMPONENTS = {
     "dag-processor": ("dag-processor",),
     "api-server": ("api-server", "--workers", "1"),
 }
+PREPARATIONS = (
+    ("db", "migrate"),
+    ("pools", "set", "gpu", "1", "one training at a time per GPU"),
+    ("dags", "reserialize"),  # so that they are there from the first request on
+)
 AIRFLOW = Path(sys.executable).with_name("airflow")
 console = Console()
 
@@ -45,7 +50,7 @@ def main() -> int:
     environment = airflow_environment(home, port)
     password = admin_password(home)
     with console.status("Preparing Airflow's database"):
-        for arguments in (("db", "migrate"), ("pools", "set", "gpu", "1", "one training at a time per GPU")):
+        for arguments in PREPARATIONS:
             with (home / "logs" / "prepare.log").open("a") as log:
                 subprocess.run([AIRFLOW, *arguments], env=environment, stdout=log, stderr=log, check=True)
     with components(home, environment) as children:

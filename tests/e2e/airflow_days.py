@@ -1,0 +1,51 @@
+"""Run both DAGs for the days given as arguments, with dag.test(), and print what became of each as JSON.
+
+A program of its own: Airflow takes its configuration from the environment when it is first imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from airflow.models.asset import AssetEvent
+from airflow.settings import Session
+from sqlalchemy import select
+
+from dags.daily_features import dag as features
+from dags.daily_retrain import dag as retrain
+from pipelines.days import DAY
+
+
+def main(days: list[date]) -> None:
+    for ds in days:
+        # The scheduler makes the run of a day once the day is over.
+        midnight = datetime.combine(ds + DAY, time(), tzinfo=UTC)
+        _report(features.test(logical_date=midnight), ds)
+        _report(retrain.test(logical_date=None, run_conf=_newest_event()), ds)
+
+
+def _newest_event() -> dict[str, Any]:
+    """What the newest update of the features' asset carries."""
+    session = Session()
+    try:
+        event = session.scalars(select(AssetEvent).order_by(AssetEvent.id.desc())).first()
+        assert event is not None
+        return dict(event.extra)
+    finally:
+        session.close()
+
+
+def _report(run: Any, ds: date) -> None:
+    tasks = {
+        f"{task.task_id}[{task.map_index}]" if task.map_index >= 0 else task.task_id: str(task.state)
+        for task in run.get_task_instances()
+    }
+    told = {"ds": str(ds), "dag": run.dag_id, "state": str(run.state), "tasks": tasks}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main([date.fromisoformat(argument) for argument in sys.argv[1:]])
