@@ -45,8 +45,8 @@ LOGS = (
     ),
     Log(
         "kuairand-pure",
-        (date(2022, 4, 27), date(2022, 4, 28), date(2022, 4, 29)),
-        {"train": 1, "validation": 1, "test": 1},
+        (date(2022, 4, 29), date(2022, 4, 30), date(2022, 5, 1)),
+        {"train": 3, "validation": 1, "test": 1},
     ),
 )
 
@@ -100,7 +100,7 @@ def test_three_days_run_to_success_and_publish_a_version_each(log: Log, environm
     runs = [json.loads(line) for line in out.splitlines() if line.startswith('{"ds"')]
     assert [(run["ds"], run["dag"], run["state"]) for run in runs] == [
         (str(ds), dag, "success") for ds in log.days for dag in ("daily_features", "daily_retrain")
-    ]
+    ], runs
     names = {task.partition("[")[0] for run in runs for task in run["tasks"]}
     assert names == {stage.name for stage in STAGES} | {"day"}
     assert all(set(run["tasks"].values()) == {"success"} for run in runs)
