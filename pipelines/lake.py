@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
 from pipelines.manifest import MANIFEST, DataFile, Manifest, sha256_of
+from pipelines.parquet import settle_encodings
 
 _WRITERS = {"tiles": "aggregate", "features": "aggregate", "training_sets": "assemble"}
 
@@ -101,6 +102,7 @@ class Lake:
         with FileLock(locks / f"{table.replace('/', '.')}.{ds}.lock"):
             files: list[DataFile] = []
             for path in sorted(staged):
+                settle_encodings(path)
                 digest = sha256_of(path)
                 file = DataFile(
                     name=f"{len(files):05d}-{digest[:12]}.parquet",

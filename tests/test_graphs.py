@@ -19,7 +19,7 @@ TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 PLUMBING = {
     "features.declarations.errors", "features.declarations.names",
     "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors", "pipelines.lake",
-    "pipelines.manifest", "pipelines.settings", "pipelines.spark", "pipelines.stages", "pipelines.verdicts",
+    "pipelines.manifest", "pipelines.parquet", "pipelines.settings", "pipelines.spark", "pipelines.stages", "pipelines.verdicts",
     "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
