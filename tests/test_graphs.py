@@ -19,8 +19,8 @@ TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 PLUMBING = {
     "features.declarations.errors", "features.declarations.names",
     "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors", "pipelines.lake",
-    "pipelines.manifest", "pipelines.parquet", "pipelines.settings", "pipelines.spark", "pipelines.stages", "pipelines.verdicts",
-    "training",
+    "pipelines.manifest", "pipelines.parquet", "pipelines.settings", "pipelines.spark",
+    "pipelines.stages", "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
 DECLARED_IN_THE_DATA = {"train", "evaluate"}

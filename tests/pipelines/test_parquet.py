@@ -15,8 +15,8 @@ from pipelines.parquet import settle_encodings
 @pytest.mark.spark
 def test_settled_file_holds_sparks_rows_and_types(spark: Any, tmp_path: Path) -> None:
     spark.sql(
-        "SELECT id, cast(id AS tinyint) AS label, timestamp_micros(id) AS at, array(struct(id AS n)) AS events "
-        "FROM range(1000)"
+        "SELECT id, cast(id % 2 AS tinyint) AS label, timestamp_micros(id) AS at, "
+        "array(struct(id AS n)) AS events FROM range(1000)"
     ).coalesce(1).write.parquet(str(tmp_path / "out"))
     [path] = (tmp_path / "out").glob("*.parquet")
     before = pq.read_table(path)
