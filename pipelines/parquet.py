@@ -25,3 +25,4 @@ def settle_encodings(path: Path) -> None:
             for batch in source.iter_batches(_BATCH_ROWS):
                 writer.write_batch(batch)
     draft.replace(path)
+    path.with_name(f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the bytes that were
