@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format lock clean
+.PHONY: help demo test test-quick lint format airflow bench-stores lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -37,10 +37,13 @@ format: .venv/.ready ## let ruff put the code in order
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
 	$(PY) infra/airflow/standalone.py
 
+bench-stores: .venv/.ready ## the online store and its engine beside Feast's own, in one run
+	$(PY) benchmarks/stores.py
+
 lock: ## resolve requirements.in anew into requirements.lock
 	rm -rf .lock-venv && python3 -m venv .lock-venv
 	.lock-venv/bin/pip install --quiet -r requirements.in
-	.lock-venv/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	.lock-venv/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .lock-venv
 
 clean: ## remove everything the road wrote; downloads in raw/ stay

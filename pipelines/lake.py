@@ -11,12 +11,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from pipelines.days import Days
@@ -79,13 +79,22 @@ class Lake:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty folder on the lake's own file system, removed afterwards."""
-        folder = self.root / "_staging" / uuid.uuid4().hex
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        """An empty folder on the lake's own file system, removed afterwards.
+
+        It is locked while it is in use; what killed processes left behind is removed on the way in.
+        """
+        shelf = self.root / "_staging"
+        shelf.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(shelf)
+        folder = shelf / uuid.uuid4().hex
+        lock = folder.with_suffix(".lock")
+        with FileLock(lock):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
     def publish(
         self, table: str, ds: date | None, staged: Iterable[Path], inputs: Mapping[str, str]
@@ -110,6 +119,7 @@ class Lake:
                     size=path.stat().st_size,
                     rows=pq.read_metadata(path).num_rows,
                 )
+                _flush(path)
                 path.replace(folder / file.name)
                 files.append(file)
             manifest = Manifest(
@@ -120,8 +130,7 @@ class Lake:
             )
             draft = folder / f"{MANIFEST}.{uuid.uuid4().hex}"
             draft.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            with draft.open("rb") as stream:
-                os.fsync(stream.fileno())
+            _flush(draft)
             draft.replace(folder / MANIFEST)
             keep = {MANIFEST, *(file.name for file in files)}
             for stale in folder.iterdir():
@@ -137,3 +146,17 @@ class Lake:
             self.publish(table, ds, (staged / f"ds={ds}").glob("*.parquet"), inputs.get(ds, {}))
             for ds in days
         ]
+
+
+def _flush(path: Path) -> None:
+    """Have the file on the disk before anything names it."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _remove_abandoned(shelf: Path) -> None:
+    """Remove staging folders whose owner is gone: a lock dies with its process."""
+    for lock in shelf.glob("*.lock"):
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)

@@ -7,10 +7,7 @@ from pathlib import Path
 
 from pipelines.errors import PublishError
 from pipelines.manifest import sha256_of
-from training.sealed import HASHES, verify
-
-# A pickle runs code when it is loaded, so a published model holds formats that only hold data.
-_DATA_ONLY = frozenset({".csv", ".json", ".md", ".npy", ".safetensors"})
+from training.sealed import DATA_ONLY, HASHES, verify
 
 
 def verified_digest(folder: Path) -> str:
@@ -25,10 +22,8 @@ def verified_digest(folder: Path) -> str:
     verify(folder)
     listed = json.loads((folder / HASHES).read_bytes())
     for path in sorted(folder.iterdir()):
-        if path.suffix not in _DATA_ONLY or not path.is_file() or path.is_symlink():
-            raise PublishError(
-                f"{path} is refused: a model consists of {', '.join(sorted(_DATA_ONLY))} files"
-            )
+        if path.suffix not in DATA_ONLY or not path.is_file() or path.is_symlink():
+            raise PublishError(f"{path} is refused: a model consists of {', '.join(sorted(DATA_ONLY))} files")
         if path.name != HASHES and path.name not in listed:
             raise PublishError(
                 f"{path} is not listed in {HASHES}; remove it, or train or pull the model again"

@@ -22,15 +22,13 @@ from training.data.encode import Encoder
 from training.errors import ArtifactError
 from training.loop import CurvePoint
 from training.models.build import build
-from training.sealed import sealed_folder, verify
+from training.sealed import DATA_ONLY, sealed_folder, verify
 
 WEIGHTS = "model.safetensors"
 MODEL = "model.json"
 CARD = "card.json"
 CURVES = "curves.csv"
 PREDICTIONS = "predictions.npy"
-# A pickle runs code when it is loaded, so a folder with any other kind of file is not opened at all.
-_DATA_ONLY = frozenset({".csv", ".json", ".md", ".npy", ".safetensors"})
 
 
 class Card(BaseModel):
@@ -141,9 +139,9 @@ def load_model(folder: Path) -> tuple[nn.Module, Encoder]:
         ArtifactError: a file could carry code, or the files do not belong together.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix not in _DATA_ONLY:
+        if path.suffix not in DATA_ONLY:
             raise ArtifactError(
-                f"{path} is refused: a model consists of {', '.join(sorted(_DATA_ONLY))} files only, "
+                f"{path} is refused: a model consists of {', '.join(sorted(DATA_ONLY))} files only, "
                 "because other formats (pickles above all) can run code"
             )
     verify(folder)

@@ -14,6 +14,8 @@ from pathlib import Path
 from features.declarations.errors import GatehouseError
 
 HASHES = "hashes.json"
+# A pickle runs code when it is loaded, so a model consists of formats that only hold data.
+DATA_ONLY = frozenset({".csv", ".json", ".md", ".npy", ".safetensors"})
 
 
 class SealError(GatehouseError):

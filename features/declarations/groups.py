@@ -46,10 +46,6 @@ class Rate:
 Measure: TypeAlias = Count | Sum | Rate
 
 
-def _entity_names(keys: tuple[Entity, ...]) -> tuple[str, ...]:
-    return tuple(key.name for key in keys)
-
-
 @dataclass(frozen=True)
 class FeatureGroup:
     """Sums over windows of daily tiles of the event table, per key.
@@ -197,7 +193,7 @@ class Profile:
     def __post_init__(self) -> None:
         checked_name(self.name, "profile")
         if len(self.keys) != 1:
-            raise DeclarationError(f"profile {self.name} must have one key, got {_entity_names(self.keys)}")
+            raise DeclarationError(f"profile {self.name} must have one key, got {len(self.keys)}")
 
     @property
     def ttl(self) -> timedelta:

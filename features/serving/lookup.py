@@ -17,12 +17,11 @@ from feast import FeatureStore
 from features.declarations.catalog import Catalog
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.groups import Profile, View
-from features.serving.reading import join_keys, read_view
+from features.serving.reading import read_view
 from features.serving.served import Served, find_served
 from features.stores.errors import StoreError
 from features.stores.packed import MISSING, ColumnValues, ViewRows
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from features.stores.values import join_keys, since_epoch
 
 
 class Status(StrEnum):
@@ -173,8 +172,7 @@ class _Fresh:
 
 def _fresh(rows: ViewRows, ttl: timedelta, instant: datetime) -> _Fresh:
     """Take out rows older than `ttl` at `instant`; Feast itself does not do so online."""
-    microsecond = timedelta(microseconds=1)
-    oldest = (instant - _EPOCH - ttl) // microsecond if ttl else MISSING + 1
+    oldest = since_epoch(instant - ttl) if ttl else MISSING + 1
     absent = rows.events == MISSING
     stale = ~absent & (rows.events < oldest)
     columns: dict[str, ColumnValues] = {}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Any
 
 import numpy as np
 from feast import FeatureStore, FeatureView
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
-from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.types import Float32
 
 from features.stores.online import PackedOnlineStore
 from features.stores.packed import MISSING, ColumnValues, ViewRows
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from features.stores.values import join_keys, since_epoch, to_python
 
 
 def read_view(
@@ -31,11 +29,6 @@ def read_view(
     return _through_feast(store, view, keys, names)
 
 
-def join_keys(view: FeatureView) -> list[str]:
-    """The view's key columns, in order of their names."""
-    return sorted(field.name for field in view.entity_columns)
-
-
 def _through_feast(
     store: FeatureStore, view: FeatureView, keys: Sequence[tuple[str, ...]], names: Sequence[str]
 ) -> ViewRows:
@@ -49,11 +42,11 @@ def _through_feast(
     vectors = dict(zip(response.metadata.feature_names.val, response.results, strict=True))
     first = vectors[f"{view.name}__{names[0]}"]
     events = [
-        MISSING if status == FieldStatus.NOT_FOUND else _microseconds(time.ToDatetime(tzinfo=UTC))
+        MISSING if status == FieldStatus.NOT_FOUND else since_epoch(time.ToDatetime(tzinfo=UTC))
         for status, time in zip(first.statuses, first.event_timestamps, strict=True)
     ]
     columns = {
-        name: _column([_python(value) for value in vectors[f"{view.name}__{name}"].values], types[name])
+        name: _column([to_python(value) for value in vectors[f"{view.name}__{name}"].values], types[name])
         for name in names
     }
     return ViewRows(np.array(events, np.int64), columns)
@@ -63,15 +56,3 @@ def _column(values: list[Any], dtype: object) -> ColumnValues:
     if dtype == Float32:
         return np.array([np.nan if value is None else value for value in values], np.float32)
     return values
-
-
-def _python(value: ValueProto) -> Any:
-    kind = value.WhichOneof("val")
-    if kind is None or kind == "null_val":
-        return None
-    held = getattr(value, kind)
-    return list(held.val) if kind.endswith("_list_val") else held
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -23,6 +23,7 @@ from features.stores.retrieval import DuckRetrievalJob
 from features.stores.source import LakeSource
 from features.stores.spine import SpineLike
 from features.stores.sql import connect, listed, quoted
+from features.stores.values import since_epoch
 
 _SQL_TYPES = (
     (Float32, "FLOAT"),
@@ -183,7 +184,9 @@ def _pull(
         f"make_timestamptz(event) AS {quoted(view.event_timestamp)}",
         f"make_timestamptz(created) AS {quoted(view.created_timestamp)}",
     )
-    relation = rows_of(view, _microseconds(start), _microseconds(end))
+    earliest = None if start is None else since_epoch(start)
+    latest = None if end is None else since_epoch(end)
+    relation = rows_of(view, earliest, latest)
     with connect() as connection:
         yield connection.sql(
             f"SELECT {listed((*keys, *features, *times))} FROM ({relation}) {qualify} "
@@ -208,11 +211,3 @@ def _sql_type(dtype: FeastType) -> str:
         if dtype == known:
             return sql
     raise StoreError(f"the lake has no column type for Feast's {dtype}")
-
-
-def _microseconds(instant: datetime | None) -> int | None:
-    """Microseconds since 1970; a naive instant is UTC, as everywhere in Feast."""
-    if instant is None:
-        return None
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

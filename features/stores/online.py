@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +19,14 @@ import pyarrow as pa
 from feast import Entity, FeatureView, RepoConfig
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
-from feast.protos.feast.types.Value_pb2 import Int64List, StringList
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import FeastConfigBaseModel
-from feast.types import Array, FeastType, Float32, Int64, String, from_feast_to_pyarrow_type
+from feast.types import from_feast_to_pyarrow_type
 
 from features.stores.packed import MISSING, RowCodec, ViewRows
 from features.stores.sql import listed, quoted
+from features.stores.values import EPOCH, join_keys, since_epoch, to_proto, to_python
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters at most
 
 
@@ -55,7 +54,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         source = view.batch_source
         events = _microseconds(table.column(source.timestamp_field))
         created = _microseconds(table.column(source.created_timestamp_column))
-        keys = map(_key, zip(*(table.column(name).to_pylist() for name in _join_keys(view)), strict=True))
+        keys = map(_key, zip(*(table.column(name).to_pylist() for name in join_keys(view)), strict=True))
         self._upsert(config, view, zip(keys, events, created, RowCodec(view).pack(table), strict=True))
 
     def read_rows(
@@ -77,15 +76,15 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         """Write rows that come as protobuf, as pushes do."""
         columns = {
             field.name: pa.array(
-                [_python(values.get(field.name, ValueProto())) for _, values, _, _ in data],
+                [to_python(values.get(field.name, ValueProto())) for _, values, _, _ in data],
                 from_feast_to_pyarrow_type(field.dtype),
             )
             for field in table.features
         }
         rows = RowCodec(table).pack(pa.table(columns))
         keys = [_key(_ids(key)) for key, _, _, _ in data]
-        events = [_since_epoch(event) for _, _, event, _ in data]
-        created = [_since_epoch(learnt or event) for _, _, event, learnt in data]
+        events = [since_epoch(event) for _, _, event, _ in data]
+        created = [since_epoch(learnt or event) for _, _, event, learnt in data]
         self._upsert(config, table, zip(keys, events, created, rows, strict=True))
         if progress:
             progress(len(data))
@@ -106,8 +105,8 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
             (None, None)
             if row is None
             else (
-                _EPOCH + timedelta(microseconds=event),
-                {name: _proto(columns[name][index], codec.types[name]) for name in names},
+                EPOCH + timedelta(microseconds=event),
+                {name: to_proto(columns[name][index], codec.types[name]) for name in names},
             )
             for index, (event, row) in enumerate(found)
         ]
@@ -180,10 +179,6 @@ def _table(config: RepoConfig, view: FeatureView) -> str:
     return quoted(f"{config.project}_{view.name}")
 
 
-def _join_keys(view: FeatureView) -> list[str]:
-    return sorted(field.name for field in view.entity_columns)
-
-
 def _ids(key: EntityKeyProto) -> tuple[str, ...]:
     """Ids of a Feast key in order of the names of its join keys."""
     named = sorted(zip(key.join_keys, key.entity_values, strict=True), key=lambda pair: pair[0])
@@ -198,31 +193,3 @@ def _key(ids: tuple[str, ...]) -> bytes:
 
 def _microseconds(times: pa.ChunkedArray) -> list[int]:
     return times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
-
-
-def _since_epoch(instant: datetime) -> int:
-    """Microseconds since 1970; a naive instant is UTC, as everywhere in Feast."""
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
-def _python(value: ValueProto) -> Any:
-    kind = value.WhichOneof("val")
-    if kind is None or kind == "null_val":
-        return None
-    held = getattr(value, kind)
-    return list(held.val) if kind.endswith("_list_val") else held
-
-
-def _proto(value: Any, dtype: FeastType) -> ValueProto:
-    if value is None or (dtype == Float32 and np.isnan(value)):
-        return ValueProto()
-    if dtype == Float32:
-        return ValueProto(float_val=value)
-    if dtype == Int64:
-        return ValueProto(int64_val=value)
-    if dtype == String:
-        return ValueProto(string_val=value)
-    if dtype == Array(String):
-        return ValueProto(string_list_val=StringList(val=value))
-    return ValueProto(int64_list_val=Int64List(val=value))

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -144,6 +143,3 @@ def served_road(tmp_path_factory: pytest.TempPathFactory) -> Road:
 def road(served_road: Road, tmp_path: Path) -> Road:
     """A copy of the served road, free to be changed."""
     return served_road.copy(tmp_path / "road")
-
-
-Poison = Callable[[pd.DataFrame], pd.DataFrame]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,12 +13,13 @@ import pytest
 
 from pipelines.days import Days
 from pipelines.lake import Lake
-from tests.e2e.conftest import POISONED, Poison, Road, day_of_log, write_day
+from tests.e2e.conftest import POISONED, Road, day_of_log, write_day
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark]
 
 LOOKUP = ("lookup", "--user", "user 3", "--scenario", "home", "--item", "sku-1", "--item", "sku-2")
 DS = str(POISONED)
+Poison = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def rename_column(log: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 from pipelines.manifest import MANIFEST
+from pipelines.settings import CHECKOUT
 
 DS = date(2026, 1, 1)
 
@@ -65,11 +69,12 @@ def test_new_content_replaces_the_old_whole(lake: Lake) -> None:
 def test_killed_before_the_swap_leaves_the_old_partition(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake, 1, 2)
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    def killed_at_the_manifest(path: Path) -> None:
+        if path.name.startswith(MANIFEST):
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.lake.os.fsync", killed)
+        patch.setattr("pipelines.lake._flush", killed_at_the_manifest)
         with pytest.raises(KeyboardInterrupt):
             put(lake, 9)
     assert read(lake) == [1, 2]
@@ -90,6 +95,22 @@ def test_staging_is_removed_when_its_writer_fails(lake: Lake) -> None:
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert list((lake.root / "_staging").iterdir()) == []
+
+
+def test_staging_of_a_killed_process_is_removed_by_the_next(lake: Lake) -> None:
+    killed = (
+        "import os, pathlib, signal, sys; from pipelines.lake import Lake\n"
+        "with Lake(pathlib.Path(sys.argv[1])).staging() as folder:\n"
+        "    (folder / 'half.parquet').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", killed, str(lake.root)], cwd=CHECKOUT, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    shelf = lake.root / "_staging"
+    assert len(list(shelf.rglob("half.parquet"))) == 1
+    with lake.staging() as first, lake.staging() as second:
+        assert first.is_dir(), "a folder in use was taken for an abandoned one"
+        assert {path for path in shelf.iterdir() if path.is_dir()} == {first, second}
+    assert list(shelf.iterdir()) == []
 
 
 def test_empty_partition_is_written_and_known(lake: Lake) -> None:

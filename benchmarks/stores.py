@@ -1,14 +1,13 @@
-"""Time apply, materialize and lookups over a made-up lake of KuaiRand-Pure's size.
+"""The packed online store and its engine beside Feast's own SQLite store and engine, one after the other.
 
-    python benchmarks/feast_stores.py                 # the stores of features/feature_store.yaml
-    python benchmarks/feast_stores.py --feast-sqlite  # Feast's own engine and SQLite store, for comparison
+    make bench-stores
 
-Prints a table and writes benchmarks/results/feast_stores[-feast-sqlite].json with the machine's description.
+Both serve the same made-up snapshots of KuaiRand-Pure's size through the same `materialize` and the
+same lookup. Prints a table and writes benchmarks/results/stores.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -17,12 +16,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from rich.console import Console
+from rich.table import Table
 
 from features.declarations.features import DType
 from features.declarations.groups import Profile, View
@@ -45,29 +47,43 @@ DS = date(2022, 5, 8)
 REPEATS = 50
 
 
+LOOKUP_ITEMS = (1, 10, 100, 1000)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--feast-sqlite", action="store_true", help="Feast's own engine and SQLite store")
-    own = not parser.parse_args().feast_sqlite
+    packed, feast = _measured(own=True), _measured(own=False)
+    ratios = {
+        "materialize_vs_feast": feast["materialize, s"] / packed["materialize, s"],
+        "next_day_vs_feast": feast["materialize the next day, s"] / packed["materialize the next day, s"],
+        "bytes_vs_feast": feast["database, MB"] / packed["database, MB"],
+    } | {f"lookup_{count}_vs_feast": feast[_median(count)] / packed[_median(count)] for count in LOOKUP_ITEMS}
+    _report(packed, feast, ratios)
+
+
+def _measured(*, own: bool) -> dict[str, float]:
+    """Seconds, megabytes and milliseconds of one kind of store, in a home of its own."""
     with tempfile.TemporaryDirectory() as folder:
         settings = _settings(Path(folder))
+        os.environ.pop("FEAST_FS_YAML_FILE_PATH", None)
         if not own:
             os.environ["FEAST_FS_YAML_FILE_PATH"] = str(_feast_sqlite(Path(folder)))
-        rows = _write_lake(settings)
-        results: dict[str, float] = {"rows": rows}
+        results = {"rows": float(_write_lake(settings))}
         with _timed(results, "apply, s"):
             apply(open_store(settings.home), settings.catalog, settings.lake)
-        with _timed(results, "materialize, s"):
-            materialize(settings, DS - DAY)
-        with _timed(results, "materialize the next day, s"):
-            materialize(settings, DS)
-        with _timed(results, "materialize again, s"):
-            materialize(settings, DS)
-        results["database, MB"] = (
-            sum(f.stat().st_size for f in (settings.home / "feast").glob("online.db*")) / 1e6
-        )
-        results |= _lookups(settings)
-    _report(results, "feast_stores" if own else "feast_stores-feast-sqlite")
+        for what, ds in (
+            ("materialize, s", DS - DAY),
+            ("materialize the next day, s", DS),
+            ("materialize again, s", DS),
+        ):
+            with _timed(results, what):
+                materialize(settings, ds)
+        files = (settings.home / "feast").glob("online.db*")
+        results["database, MB"] = sum(file.stat().st_size for file in files) / 1e6
+        return results | _lookups(settings)
+
+
+def _median(count: int) -> str:
+    return f"lookup of {count} items, p50 ms"
 
 
 def _settings(home: Path) -> Settings:
@@ -136,7 +152,7 @@ def _lookups(settings: Settings) -> dict[str, float]:
     random = np.random.default_rng(7)
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, "ranker_v1")
     results = {}
-    for count in (1, 10, 100, 1000):
+    for count in LOOKUP_ITEMS:
         taken = []
         for _ in range(REPEATS):
             items = random.choice(IDS["item"], count, replace=False).astype(str).tolist()
@@ -144,7 +160,7 @@ def _lookups(settings: Settings) -> dict[str, float]:
             begun = time.perf_counter()
             lookup.batch(scenario="1", user=user, items=items)
             taken.append((time.perf_counter() - begun) * 1e3)
-        results[f"lookup of {count} items, p50 ms"] = float(np.percentile(taken, 50))
+        results[_median(count)] = float(np.percentile(taken, 50))
         results[f"lookup of {count} items, p99 ms"] = float(np.percentile(taken, 99))
     return results
 
@@ -156,14 +172,24 @@ def _timed(results: dict[str, float], name: str) -> Iterator[None]:
     results[name] = time.perf_counter() - begun
 
 
-def _report(results: dict[str, float], name: str) -> None:
-    for what, value in results.items():
-        print(f"{what:32} {value:12,.2f}")  # noqa: T201
-    machine = {"machine": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
-    path = CHECKOUT / "benchmarks" / "results" / f"{name}.json"
+def _report(packed: dict[str, float], feast: dict[str, float], ratios: dict[str, float]) -> None:
+    table = Table("", "packed", "Feast's SQLite store and engine")
+    for what, value in packed.items():
+        table.add_row(what, f"{value:,.2f}", f"{feast[what]:,.2f}")
+    table.add_section()
+    for what, ratio in ratios.items():
+        table.add_row(what, f"{ratio:.1f}", "1")
+    Console().print(table)
+    path = CHECKOUT / "benchmarks" / "results" / "stores.json"
     path.parent.mkdir(exist_ok=True)
-    rounded = {what: round(value, 3) for what, value in results.items()}
-    path.write_text(json.dumps({**machine, "results": rounded}, indent=2) + "\n", encoding="utf-8")
+    results = {
+        "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()},
+        "versions": {"python": platform.python_version(), "feast": version("feast")},
+        "packed": packed,
+        "feast": feast,
+        "ratios": ratios,
+    }
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
