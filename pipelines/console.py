@@ -14,6 +14,7 @@ import structlog
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipelines.files import write_whole
 from pipelines.settings import Settings
 
 T = TypeVar("T")
@@ -55,11 +56,8 @@ def stage(settings: Settings, name: str, days: object) -> Iterator[dict[str, obj
         yield facts
     facts["seconds"] = round(time.monotonic() - begun, 2)
     log.info("finished", **facts)
-    settings.runs.mkdir(parents=True, exist_ok=True)
     record = {"stage": name, "days": str(days), **facts}
-    (settings.runs / f"{name}.json").write_text(
-        json.dumps(record, default=str, indent=2) + "\n", encoding="utf-8"
-    )
+    write_whole(settings.runs / f"{name}.json", json.dumps(record, default=str, indent=2) + "\n")
 
 
 def progress(*columns: ProgressColumn) -> Progress:

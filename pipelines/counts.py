@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipelines.errors import MissingPartitionError
+from pipelines.files import write_whole
 from pipelines.lake import Lake
 
 
@@ -49,11 +49,7 @@ class DayCounts(BaseModel):
 
 def write_counts(lake: Lake, counts: DayCounts) -> None:
     """Keep a day's counts next to its partitions, in counts/ds=D.json."""
-    path = _path(lake, counts.ds)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    draft.write_text(counts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_whole(_path(lake, counts.ds), counts.model_dump_json(indent=2) + "\n")
 
 
 def read_counts(lake: Lake, ds: date) -> DayCounts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipelines.champion import find_champion
 from pipelines.console import console, stage
 from pipelines.errors import MissingPartitionError
 from pipelines.evaluation import Evaluation, judge
+from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
 from pipelines.tables import metrics_table, scenario_table
@@ -49,8 +49,8 @@ def evaluate(settings: Settings, ds: date) -> Evaluation:
         }
         predictions[YARDSTICK] = _yardstick_predictions(settings, ds, arrays)
         evaluation = _evaluation(settings, ds, arrays, predictions)
-        _write(settings.evaluation / f"ds={ds}.json", evaluation.model_dump_json(indent=2) + "\n")
-        _write(
+        write_whole(settings.evaluation / f"ds={ds}.json", evaluation.model_dump_json(indent=2) + "\n")
+        write_whole(
             settings.reports / "metrics.json", json.dumps(_dvc_metrics(evaluation.models), indent=2) + "\n"
         )
         _write_plots(settings, ds, evaluation)
@@ -181,12 +181,4 @@ def _write_plots(settings: Settings, ds: date, evaluation: Evaluation) -> None:
 def _write_csv(path: Path, head: list[str], rows: Iterable[list[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([head, *rows])
-    _write(path, text.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a file in place by one rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, text.getvalue())

@@ -7,7 +7,6 @@ the old partition or the new one, never a mixture. Readers must not glob.
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
+from pipelines.files import flush, write_whole
 from pipelines.manifest import MANIFEST, DataFile, Manifest, sha256_of
 from pipelines.parquet import settle_encodings
 
@@ -119,7 +119,7 @@ class Lake:
                     size=path.stat().st_size,
                     rows=pq.read_metadata(path).num_rows,
                 )
-                _flush(path)
+                flush(path)
                 path.replace(folder / file.name)
                 files.append(file)
             manifest = Manifest(
@@ -128,10 +128,7 @@ class Lake:
                 files=tuple(files),
                 inputs=dict(sorted(inputs.items())),
             )
-            draft = folder / f"{MANIFEST}.{uuid.uuid4().hex}"
-            draft.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            _flush(draft)
-            draft.replace(folder / MANIFEST)
+            write_whole(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
             keep = {MANIFEST, *(file.name for file in files)}
             for stale in folder.iterdir():
                 if stale.name not in keep and stale.is_file():
@@ -146,12 +143,6 @@ class Lake:
             self.publish(table, ds, (staged / f"ds={ds}").glob("*.parquet"), inputs.get(ds, {}))
             for ds in days
         ]
-
-
-def _flush(path: Path) -> None:
-    """Have the file on the disk before anything names it."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 def _remove_abandoned(shelf: Path) -> None:

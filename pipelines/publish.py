@@ -22,6 +22,7 @@ from pipelines.children import AUTHOR, AUTHOR_EMAIL, dvc, git
 from pipelines.console import stage
 from pipelines.errors import GateError, PublishError
 from pipelines.evaluation import Evaluation
+from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
 from pipelines.registry import REMOTE, Registry, Version, fetch, versions
 from pipelines.settings import Settings
@@ -54,7 +55,8 @@ def publish(settings: Settings, ds: date) -> Version:
             "commit": version.commit,
             "hashes": version.digest,
         }
-        _write_note(settings.home / "registry" / settings.dataset / "published.json", note)
+        path = settings.home / "registry" / settings.dataset / "published.json"
+        write_whole(path, json.dumps(note, indent=2) + "\n")
         facts |= {"model": version.tag, "new": new, "registry": str(registry)}
     return version
 
@@ -160,10 +162,3 @@ def _tag_and_push(clone: Path, version: Version) -> None:
             f"{version.tag} was not published, run `gatehouse publish` again; "
             f"somebody else may have published meanwhile ({error})"
         ) from error
-
-
-def _write_note(path: Path, note: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import date
 from pathlib import Path
 
 from pipelines.console import stage
+from pipelines.files import write_whole
 from pipelines.reporting.curves import curves
 from pipelines.reporting.declared import declared
 from pipelines.reporting.head import facts, verdict
@@ -35,9 +35,6 @@ def report(settings: Settings, ds: date) -> Path:
         head = Head(settings.dataset, day(ds), sentence, outcome, reasons, facts(settings, ds))
         page = render(head, [section(settings, ds) for section in SECTIONS])
         path = settings.reports / "index.html"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        draft.write_text(page, encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, page)
         noted["bytes"] = len(page.encode())
     return path

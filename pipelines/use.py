@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import uuid
 
 from pipelines.console import console
 from pipelines.errors import SettingsError
+from pipelines.files import write_whole
 from pipelines.settings import Settings
 
 _LINE = re.compile(r"^(dataset:[ \t]*)(\S+)", re.MULTILINE)
@@ -25,7 +25,5 @@ def use(settings: Settings, dataset: str) -> None:
     text, found = _LINE.subn(lambda line: line[1] + dataset, path.read_text(encoding="utf-8"))
     if found != 1:
         raise SettingsError(f"{path} needs exactly one line `dataset: NAME`, it has {found}")
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, text)
     console.print(f"params.yaml now uses [bold]{dataset}[/bold]; run `gatehouse demo` or any stage")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import NotValidatedError
+from pipelines.files import write_whole
 from pipelines.lake import Lake
 
 SHOWN_PARTITIONS = 3
@@ -69,11 +69,7 @@ def verdict_path(lake: Lake, table: str, ds: date | None) -> Path:
 def write_verdict(lake: Lake, verdict: Verdict) -> None:
     """Put a verdict in place by one rename, so that nobody reads half of it."""
     ds = date.fromisoformat(verdict.ds) if verdict.ds else None
-    path = verdict_path(lake, verdict.table, ds)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    draft.write_text(verdict.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_whole(verdict_path(lake, verdict.table, ds), verdict.model_dump_json(indent=2) + "\n")
 
 
 def find_verdict(lake: Lake, table: str, ds: date | None = None) -> Verdict | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.days import Days
+from pipelines.files import write_whole
 from pipelines.verdicts import Verdict
 
 # Which command writes what a gate judges.
@@ -38,8 +39,7 @@ def write_summary(path: Path, gate: str, days: Days, verdicts: Sequence[Verdict]
         "passed": all(verdict.passed for verdict in verdicts),
         "tables": tables,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(summary, indent=2) + "\n")
 
 
 def message(gate: str, days: Days, verdicts: Sequence[Verdict], summary: Path, docs: Path) -> str:

@@ -69,12 +69,11 @@ def test_new_content_replaces_the_old_whole(lake: Lake) -> None:
 def test_killed_before_the_swap_leaves_the_old_partition(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake, 1, 2)
 
-    def killed_at_the_manifest(path: Path) -> None:
-        if path.name.startswith(MANIFEST):
-            raise KeyboardInterrupt
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.lake._flush", killed_at_the_manifest)
+        patch.setattr("pipelines.lake.write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             put(lake, 9)
     assert read(lake) == [1, 2]
