@@ -26,7 +26,7 @@ from training.artifact import CURVES, PREDICTIONS, read_card
 from training.data.arrays import EncodedArrays
 from training.errors import ArtifactError
 from training.evaluation import ModelMetrics, evaluate_predictions
-from training.sealed import SealError, sealed_folder, verify
+from training.sealed import SealError, verify
 from training.yardstick import boosted_predictions
 
 YARDSTICK = "lightgbm"
@@ -47,7 +47,7 @@ def evaluate(settings: Settings, ds: date) -> Evaluation:
         predictions = {
             name: _trained_predictions(settings, ds, name, arrays) for name in settings.params.train.models
         }
-        predictions[YARDSTICK] = _yardstick_predictions(settings, ds, arrays)
+        predictions[YARDSTICK] = boosted_predictions(arrays, settings.params.train.seed)
         evaluation = _evaluation(settings, ds, arrays, predictions)
         write_whole(settings.evaluation / f"ds={ds}.json", evaluation.model_dump_json(indent=2) + "\n")
         write_whole(
@@ -118,24 +118,6 @@ def _trained_predictions(
     if card.data != arrays.fingerprint:
         raise MissingPartitionError(f"{name} of {ds} was trained on another training set; {command}")
     predictions: NDArray[np.float32] = np.load(folder / PREDICTIONS, allow_pickle=False)
-    return predictions
-
-
-def _yardstick_predictions(settings: Settings, ds: date, arrays: EncodedArrays) -> NDArray[np.float32]:
-    """LightGBM's predictions, trained once for each training set."""
-    folder = settings.evaluation / YARDSTICK / f"ds={ds}"
-    made_from = {"data": arrays.fingerprint, "seed": settings.params.train.seed}
-    try:
-        verify(folder)
-        if json.loads((folder / "made_from.json").read_bytes()) == made_from:
-            known: NDArray[np.float32] = np.load(folder / PREDICTIONS, allow_pickle=False)
-            return known
-    except (SealError, OSError, ValueError):
-        pass  # none, or not whole: trained anew
-    predictions = boosted_predictions(arrays, settings.params.train.seed)
-    with sealed_folder(folder) as staging:
-        np.save(staging / PREDICTIONS, predictions)
-        (staging / "made_from.json").write_text(json.dumps(made_from) + "\n", encoding="utf-8")
     return predictions
 
 
