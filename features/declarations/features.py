@@ -64,6 +64,8 @@ class Feature:
         default: value when the row or the value is missing; None for strings and lists.
         low, high: inclusive bounds of valid values (numbers only); None means unbounded.
         max_null_share: share of nulls in a partition above which validation fails, 0 to 1.
+        max_psi: population stability index against the training days above which validation fails.
+        max_null_shift: how far the share of nulls may move from the training days', 0 to 1.
         vocabulary: vocabulary (and embedding table) to share; by default the feature's own.
         description: one line for the catalog page.
     """
@@ -76,6 +78,8 @@ class Feature:
     low: float | None = None
     high: float | None = None
     max_null_share: float = 0.0
+    max_psi: float = 0.5
+    max_null_shift: float = 0.1
     vocabulary: str | None = None
     description: str = ""
 
@@ -86,6 +90,11 @@ class Feature:
         if not 0.0 <= self.max_null_share <= 1.0:
             raise DeclarationError(
                 f"feature {self.name}: max_null_share {self.max_null_share} is not a share in [0, 1]"
+            )
+        if self.max_psi <= 0.0 or not 0.0 <= self.max_null_shift <= 1.0:
+            raise DeclarationError(
+                f"feature {self.name}: max_psi {self.max_psi} must be above 0, "
+                f"and max_null_shift {self.max_null_shift} a share in [0, 1]"
             )
         numeric = self.encoding in (Encoding.NUMERIC, Encoding.LOG)
         if numeric and not isinstance(self.default, int | float):
