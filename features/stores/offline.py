@@ -18,12 +18,14 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.types import Array, FeastType, Float32, Int64, String
 
 from features.stores.errors import StoreError
-from features.stores.point_in_time import Column, ViewColumns, join, rows_of
+from features.stores.point_in_time import join
 from features.stores.retrieval import DuckRetrievalJob
+from features.stores.rows import rows_of
 from features.stores.source import LakeSource
 from features.stores.spine import SpineLike
 from features.stores.sql import connect, listed, quoted
 from features.stores.values import since_epoch
+from features.stores.views import Column, ViewColumns
 
 _SQL_TYPES = (
     (Float32, "FLOAT"),
@@ -95,7 +97,7 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
         """The newest row, by (event, created), of each key within start_date..end_date, both included."""
         newest = (
             f"QUALIFY row_number() OVER (PARTITION BY {_key_aliases(join_key_columns)} "
-            "ORDER BY event DESC, created DESC, file DESC, file_row_number DESC) = 1"
+            "ORDER BY event DESC, created DESC, place DESC) = 1"
         )
         view = _table(data_source, join_key_columns, feature_name_columns)
         return DuckRetrievalJob(lambda: _pull(view, start_date, end_date, newest))
@@ -186,11 +188,11 @@ def _pull(
     )
     earliest = None if start is None else since_epoch(start)
     latest = None if end is None else since_epoch(end)
-    relation = rows_of(view, earliest, latest)
     with connect() as connection:
+        relation = rows_of(connection, view, earliest, latest).whole
         yield connection.sql(
             f"SELECT {listed((*keys, *features, *times))} FROM ({relation}) {qualify} "
-            f"ORDER BY {_key_aliases(view.keys)}, event, created, file, file_row_number"
+            f"ORDER BY {_key_aliases(view.keys)}, event, created, place"
         ).to_arrow_table()
 
 

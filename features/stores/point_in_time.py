@@ -8,185 +8,144 @@ Of the usable rows the one with the newest (event_timestamp, created_timestamp) 
 are equal in both are told apart by their place in the table, later over earlier. The spine keeps
 its rows, their order and its columns. Instants are whole microseconds, UTC; finer parts are cut off.
 
-An ASOF join finds the last row whose *order column* is at or before t. Where a row may become
-known after a newer one, event_timestamp cannot be that column. It then is the instant a row
-becomes usable, known_from = max(event, created), and rows that were overtaken before they became
-known are dropped first: a row stays only if it is the newest of all rows known by its known_from.
-Of what stays, the last known by t is the newest known by t.
+DuckDB joins in two passes, so that it sorts numbers only. The first finds the *place* of each
+spine row's feature row: keys become the numbers of the spine's own keys, which leaves out rows of
+other keys, and an ASOF join finds the last row at or before t. The second reads the features of
+the places found.
+
+An ASOF join finds the last row by one column. That column is the pair (known_from, place) in one
+number, known_from = max(event, created) being the instant a row becomes usable; so rows of an equal
+instant need no counting. Where a row became known after a newer one, it was overtaken before it
+could be used, and is dropped first: a row stays only if it is the newest of all rows known by its
+known_from. Of what stays, the last known by t is the newest known by t.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from features.stores.errors import SpineError
-from features.stores.partitions import data_files
+from features.stores.rows import Rows, rows_of
 from features.stores.spine import Spine, SpineLike, load_spine
-from features.stores.sql import connect, first_row, listed, microseconds, quoted, text
+from features.stores.sql import MEMORY_LIMIT, connect, first_row, listed, microseconds, quoted
+from features.stores.views import ViewColumns, check_spine
 
-CHUNK = 1_000_000  # spine rows joined at a time; bounds memory, whatever the spine's length
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A feature to join.
-
-    Attributes:
-        name: its column in the table.
-        output: its column in the result.
-        sql_type: its DuckDB type, for tables that have no rows yet.
-    """
-
-    name: str
-    output: str
-    sql_type: str
+CHUNK = 1_000_000  # spine rows that features are put beside at a time
+_PAIR = 1 << 63  # makes one HUGEINT of two BIGINTs, in the order of both
 
 
-@dataclass(frozen=True, slots=True)
-class ViewColumns:
-    """What to join from one view.
-
-    Attributes:
-        folder: the lake table.
-        keys: the table's key column to the spine's column that holds it.
-        columns: the features wanted.
-        ttl: how old a row may be, the bound included; zero means any age.
-        event_timestamp, created_timestamp: the table's time columns.
-    """
-
-    name: str
-    folder: Path
-    keys: dict[str, str]
-    columns: tuple[Column, ...]
-    ttl: timedelta
-    event_timestamp: str
-    created_timestamp: str
-
-
-def join(spine: SpineLike, views: tuple[ViewColumns, ...], chunk: int = CHUNK) -> Iterator[pa.Table]:
-    """Yield the spine with the views' features, `chunk` rows at a time, at least one table.
+def join(
+    spine: SpineLike, views: tuple[ViewColumns, ...], chunk: int = CHUNK, memory_limit: str = MEMORY_LIMIT
+) -> Iterator[pa.Table]:
+    """Yield the spine with the views' features, at most `chunk` rows at a time, at least one table.
 
     Raises:
         SpineError: the spine lacks a key column or an instant, or a feature would take the place of
             one of its columns.
     """
-    with connect() as connection:
+    with connect(memory_limit) as connection:
         loaded = load_spine(connection, spine)
-        _check(loaded, views)
-        for start in range(0, max(loaded.rows, 1), chunk):
-            rows = f"__row >= {start} AND __row < {start + chunk}"
-            table = connection.sql(
-                f"SELECT {listed(map(quoted, loaded.columns))} FROM spine WHERE {rows} ORDER BY __row"
-            ).to_arrow_table()
-            for view in views:
-                joined = _join_view(connection, loaded, rows, view)
-                for name in joined.column_names:
-                    table = table.append_column(name, joined.column(name))
-            yield table
+        check_spine(loaded.columns, views)
+        instant = microseconds(loaded.timestamp, loaded.types[loaded.timestamp])
+        first, last = first_row(connection, f"SELECT min({instant}), max({instant}) FROM {loaded.relation}")
+        for index, view in enumerate(views):
+            earliest = first - view.ttl_microseconds if view.ttl and first is not None else None
+            rows = rows_of(connection, view, earliest, last)
+            _find(connection, loaded, instant, view, rows, index)
+            _read(connection, rows, index)
+        start = 0
+        for table in loaded.batches(chunk):
+            yield _beside(connection, table, start, views)
+            start += table.num_rows
 
 
-def _check(spine: Spine, views: tuple[ViewColumns, ...]) -> None:
-    has = f"it has {', '.join(spine.columns)}"
-    taken = set(spine.columns)
-    for view in views:
-        for key in view.keys.values():
-            if key not in spine.columns:
-                raise SpineError(f"the spine has no column {key!r}, a key of view {view.name}; {has}")
-        for column in view.columns:
-            if column.output in taken:
-                raise SpineError(
-                    f"feature {column.output!r} of view {view.name} would take the place of a column of that "
-                    "name; ask for full feature names or rename the spine's column"
-                )
-            taken.add(column.output)
-
-
-def _join_view(connection: duckdb.DuckDBPyConnection, spine: Spine, rows: str, view: ViewColumns) -> pa.Table:
-    """One view's features for the spine's `rows`, in their order."""
-    instant = microseconds(spine.timestamp)
-    first, last = first_row(connection, f"SELECT min({instant}), max({instant}) FROM spine WHERE {rows}")
-    ttl = view.ttl // timedelta(microseconds=1)
-    earliest = first - ttl if ttl and first is not None else None
-    relation = rows_of(view, earliest, last)
-    keys = [f"k{index}" for index in range(len(view.keys))]
-    known_from, overtaken = "event", ""
-    if _needs_order(connection, relation, keys):
-        newest = "(event, created, file, file_row_number)"
-        known_from = "greatest(event, created)"
-        overtaken = (
-            f"QUALIFY {newest} = max({newest}) OVER (PARTITION BY {listed(keys)} ORDER BY {known_from} "
-            "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
-        )
-    key_types = dict(
-        connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {relation})").fetchall()
+def _find(
+    connection: duckdb.DuckDBPyConnection,
+    spine: Spine,
+    instant: str,
+    view: ViewColumns,
+    rows: Rows,
+    index: int,
+) -> None:
+    """Make the table found_`index`: spine rows that have a usable feature row, and its place."""
+    names = [f"k{number}" for number in range(len(view.keys))]
+    keys = listed(
+        f"CAST({quoted(column)} AS {kind}) AS {name}"
+        for name, column, kind in zip(names, view.keys.values(), rows.key_types, strict=True)
     )
-    spine_keys = (
-        f"CAST({quoted(column)} AS {key_types[key]}) AS {key}"
-        for key, column in zip(keys, view.keys.values(), strict=True)
-    )
-    fresh = f"known.event >= asked.instant - {ttl}" if ttl else "true"
-    outputs = (
-        f"CASE WHEN {fresh} THEN known.f{index} END AS {quoted(column.output)}"
-        for index, column in enumerate(view.columns)
-    )
-    features = (f"f{index}" for index in range(len(view.columns)))
-    return connection.sql(f"""
-        WITH asked AS (SELECT __row, {instant} AS instant, {listed(spine_keys)} FROM spine WHERE {rows}),
-        known AS (
-            SELECT {listed(keys)}, event, {known_from} AS known_from, {listed(features)}
-            FROM ({relation}) {overtaken}
-        )
-        SELECT {listed(outputs)} FROM asked ASOF LEFT JOIN known
-        ON {" AND ".join(f"asked.{key} = known.{key}" for key in keys)} AND asked.instant >= known.known_from
-        ORDER BY asked.__row
-    """).to_arrow_table()
+    connection.execute(f"""
+        CREATE TEMP TABLE keys AS
+        SELECT *, row_number() OVER () AS key FROM (SELECT DISTINCT {keys} FROM {spine.relation});
+        CREATE TEMP TABLE known AS
+        SELECT key, event, created, place FROM ({rows.narrow}) JOIN keys USING ({listed(names)})
+    """)
+    fresh = f"known.event >= asked.instant - {view.ttl_microseconds}" if view.ttl else "true"
+    connection.execute(f"""
+        CREATE TEMP TABLE found_{index} AS
+        WITH asked AS (
+            SELECT __row, key, instant, {_pair("instant", str(_PAIR - 1))} AS latest
+            FROM (SELECT __row, {instant} AS instant, {keys} FROM {spine.relation})
+            JOIN keys USING ({listed(names)})
+        ),
+        known AS ({_in_order(connection)})
+        SELECT asked.__row, known.place
+        FROM asked ASOF JOIN known ON asked.key = known.key AND asked.latest >= known.rank
+        WHERE {fresh}
+        ORDER BY asked.__row;
+        DROP TABLE known;
+        DROP TABLE keys
+    """)
 
 
-def rows_of(view: ViewColumns, earliest: int | None, latest: int | None) -> str:
-    """SQL for the view's rows with `event` in earliest..latest, microseconds since 1970.
-
-    Columns: keys k0.., event, created, features f0.., and file and file_row_number, by which
-    rows are ordered within the table.
-    """
-    files = data_files(view.folder, _datetime(earliest), _datetime(latest))
-    names = [*view.keys, *(column.name for column in view.columns)]
-    aliases = [*(f"k{i}" for i in range(len(view.keys))), *(f"f{i}" for i in range(len(view.columns)))]
-    if not files:
-        types = ["VARCHAR"] * len(view.keys) + [column.sql_type for column in view.columns]
-        nulls = listed(f"NULL::{kind} AS {alias}" for alias, kind in zip(aliases, types, strict=True))
-        return (
-            f"SELECT {nulls}, NULL::BIGINT AS event, NULL::BIGINT AS created, NULL::VARCHAR AS file, "
-            "NULL::BIGINT AS file_row_number WHERE false"
-        )
-    event = microseconds(view.event_timestamp)
-    created = f"coalesce({microseconds(view.created_timestamp)}, {event})"
-    bounds = [f"{event} IS NOT NULL"]
-    bounds += [f"{event} >= {earliest}"] if earliest is not None else []
-    bounds += [f"{event} <= {latest}"] if latest is not None else []
-    columns = listed(f"{quoted(name)} AS {alias}" for name, alias in zip(names, aliases, strict=True))
-    return (
-        f"SELECT {columns}, {event} AS event, {created} AS created, __file AS file, file_row_number "
-        f"FROM read_parquet([{listed(text(str(file)) for file in files)}], union_by_name = true, "
-        f"filename = '__file', file_row_number = true) WHERE {' AND '.join(bounds)}"
-    )
-
-
-def _needs_order(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str]) -> bool:
-    """Whether rows became known late, or share a key and an instant; snapshots never do."""
-    late, rows, distinct = first_row(
+def _in_order(connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL for the rows of `known` that may be used at some instant, ranked so that the last one known wins."""
+    late, early = first_row(
         connection,
-        "SELECT coalesce(bool_or(created > event), false), count(*), "
-        f"count(DISTINCT ({listed(keys)}, event)) FROM ({relation})",
+        "SELECT coalesce(bool_or(created > event), false), coalesce(bool_or(created < event), false) FROM known",
     )
-    return bool(late) or rows != distinct
+    if not late and not early:
+        return f"SELECT key, event, place, {_pair('event', 'place')} AS rank FROM known"
+    # Rows of an equal event and an equal known_from differ in `created` only when that lies before the event.
+    order = "row_number() OVER (ORDER BY created, place)" if early else "place"
+    ranked = f"SELECT *, greatest(event, created) AS known_from, {order} AS place_rank FROM known"
+    newest = _pair("event", "place_rank")
+    overtaken = (
+        f"QUALIFY {newest} = max({newest}) OVER "
+        "(PARTITION BY key ORDER BY known_from RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+    )
+    rank = _pair("known_from", "place_rank")
+    return f"SELECT key, event, place, {rank} AS rank FROM ({ranked}) {overtaken if late else ''}"
 
 
-def _datetime(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+def _pair(first: str, second: str) -> str:
+    """One number in the order of two, of which the second is not negative."""
+    return f"({first}::HUGEINT * {_PAIR} + {second})"
+
+
+def _read(connection: duckdb.DuckDBPyConnection, rows: Rows, index: int) -> None:
+    """Make the table taken_`index`: the features of the places found, each once."""
+    connection.execute(
+        f"CREATE TEMP TABLE taken_{index} AS "
+        f"SELECT * FROM ({rows.features}) WHERE place IN (SELECT place FROM found_{index})"
+    )
+
+
+def _beside(
+    connection: duckdb.DuckDBPyConnection, table: pa.Table, start: int, views: tuple[ViewColumns, ...]
+) -> pa.Table:
+    """The spine's rows from `start` on, with the features found for them."""
+    stop = start + table.num_rows
+    for index, view in enumerate(views):
+        outputs = (f"f{number} AS {quoted(column.output)}" for number, column in enumerate(view.columns))
+        features = connection.sql(f"""
+            SELECT {listed(outputs)}
+            FROM (SELECT range AS __row FROM range({start}, {stop}))
+            LEFT JOIN (SELECT * FROM found_{index} WHERE __row >= {start} AND __row < {stop}) USING (__row)
+            LEFT JOIN taken_{index} USING (place)
+            ORDER BY __row
+        """).to_arrow_table()
+        for name in features.column_names:
+            table = table.append_column(name, features.column(name))
+    return table

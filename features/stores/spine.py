@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.stores.errors import SpineError
-from features.stores.sql import first_row, quoted, text
+from features.stores.sql import column_types, first_row, quoted, text
 
 SpineLike: TypeAlias = pd.DataFrame | pa.Table | str | Path
 EVENT_TIMESTAMP = "event_timestamp"
@@ -19,17 +22,23 @@ EVENT_TIMESTAMP = "event_timestamp"
 
 @dataclass(frozen=True, slots=True)
 class Spine:
-    """A spine held by DuckDB as the temporary table `spine`, with its row number in `__row`.
+    """A spine that DuckDB can read any column of, at no copy where it lies in memory or in a file.
 
     Attributes:
-        columns: its own columns, in order.
+        relation: SQL for its columns, and its row number in `__row`.
+        types: its own columns, in order, and their DuckDB types.
         timestamp: the column that holds the instant of each row.
-        rows: row count.
+        batches: its own columns as tables of at most so many rows, in order, at least one.
     """
 
-    columns: tuple[str, ...]
+    relation: str
+    types: dict[str, str]
     timestamp: str
-    rows: int
+    batches: Callable[[int], Iterator[pa.Table]]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.types)
 
 
 def load_spine(connection: duckdb.DuckDBPyConnection, spine: SpineLike) -> Spine:
@@ -38,30 +47,24 @@ def load_spine(connection: duckdb.DuckDBPyConnection, spine: SpineLike) -> Spine
     Raises:
         SpineError: no column, or more than one, could be the instant of a row.
     """
-    connection.execute(
-        "CREATE TEMP TABLE spine AS SELECT *, row_number() OVER () - 1 AS __row "
-        f"FROM {_relation(connection, spine)}"
-    )
-    described = connection.execute("DESCRIBE spine").fetchall()
-    types = {name: kind for name, kind, *_ in described if name != "__row"}
-    (rows,) = first_row(connection, "SELECT count(*) FROM spine")
-    return Spine(tuple(types), _timestamp_column(types), rows)
+    relation, batches = _relation(connection, spine)
+    types = column_types(connection, relation)
+    del types["__row"]
+    return Spine(relation, types, timestamp_column(types), batches)
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, spine: SpineLike) -> str:
-    """SQL that yields the spine's rows in their order."""
-    if isinstance(spine, Path) or (isinstance(spine, str) and spine.endswith(".parquet")):
-        return f"read_parquet({text(str(spine))})"
-    if isinstance(spine, str):
-        return f"({spine.strip().rstrip(';')})"
-    table = pa.Table.from_pandas(spine, preserve_index=False) if isinstance(spine, pd.DataFrame) else spine
-    connection.register("given_spine", table)
-    return "given_spine"
+def is_parquet(spine: object) -> bool:
+    """Whether a spine is given as the path of a Parquet file."""
+    return isinstance(spine, Path) or (isinstance(spine, str) and spine.endswith(".parquet"))
 
 
-def _timestamp_column(types: dict[str, str]) -> str:
-    """`event_timestamp`, or else the only column of a timestamp type."""
-    timestamps = [name for name, kind in types.items() if kind.startswith("TIMESTAMP")]
+def timestamp_column(types: dict[str, str]) -> str:
+    """`event_timestamp`, or else the only column of a timestamp type.
+
+    Raises:
+        SpineError: there is neither.
+    """
+    timestamps = [name for name, kind in types.items() if kind.upper().startswith("TIMESTAMP")]
     if EVENT_TIMESTAMP in timestamps:
         return EVENT_TIMESTAMP
     if len(timestamps) == 1:
@@ -70,3 +73,53 @@ def _timestamp_column(types: dict[str, str]) -> str:
     raise SpineError(
         f"the spine needs a timestamp column {EVENT_TIMESTAMP!r}, or exactly one of any name; it has {found}"
     )
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, spine: SpineLike
+) -> tuple[str, Callable[[int], Iterator[pa.Table]]]:
+    """SQL that yields the spine's rows with their numbers, and how to read its own columns in order."""
+    if is_parquet(spine):
+        path = str(spine)
+        numbered = f"read_parquet({text(path)}, file_row_number = true)"
+        return f"(SELECT * RENAME (file_row_number AS __row) FROM {numbered})", lambda size: _of_file(
+            path, size
+        )
+    if isinstance(spine, str):
+        connection.execute(
+            "CREATE TEMP TABLE spine AS SELECT *, row_number() OVER () - 1 AS __row "
+            f"FROM ({spine.strip().rstrip(';')})"
+        )
+        return "spine", lambda size: _of_query(connection, size)
+    table = pa.Table.from_pandas(spine, preserve_index=False) if isinstance(spine, pd.DataFrame) else spine
+    connection.register("spine", table.append_column("__row", pa.array(np.arange(table.num_rows))))
+    return "spine", lambda size: _of_table(table, size)
+
+
+def _of_table(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    for start in range(0, max(table.num_rows, 1), size):
+        yield table.slice(start, size)
+
+
+def _of_file(path: str, size: int) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        yield from _tables(file.iter_batches(batch_size=size), file.schema_arrow)
+
+
+def _of_query(connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[pa.Table]:
+    (rows,) = first_row(connection, "SELECT count(*) FROM spine")
+    for start in range(0, max(rows, 1), size):
+        yield connection.sql(
+            f"SELECT * EXCLUDE (__row) FROM spine WHERE __row >= {start} AND __row < {start + size} "
+            "ORDER BY __row"
+        ).to_arrow_table()
+
+
+def _tables(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The batches as tables, and an empty one where there are none."""
+    empty = True
+    for batch in batches:
+        empty = False
+        yield pa.Table.from_batches([batch])
+    if empty:
+        yield schema.empty_table()

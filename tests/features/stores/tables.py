@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.stores.point_in_time import Column, ViewColumns
+from features.stores.views import Column, ViewColumns
 from pipelines.lake import Lake
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
