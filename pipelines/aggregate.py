@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
-from features.compile.spark import event_schema, profile_rows, snapshots, tile_schema, tiles
+from features.compile.spark import (
+    event_schema,
+    profile_rows,
+    row_order,
+    snapshots,
+    tile_order,
+    tile_schema,
+    tiles,
+)
 from features.declarations.groups import FeatureGroup, Profile, SequenceGroup
 from pipelines.console import stage
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
+from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spark import spark_session
+from pipelines.spark_tables import jobs, read_days, write_days
 from pipelines.verdicts import require_passed
 
 JOBS_AT_ONCE = 4  # a small group's job leaves cores idle; a few at once fill them
@@ -52,23 +61,15 @@ def aggregate(settings: Settings, days: Days) -> None:
         facts["groups"] = len(settings.catalog.views)
 
 
-def read_days(spark: SparkSession, lake: Lake, table: str, days: Days, schema: StructType) -> DataFrame:
-    """A table's partitions of `days`, with their day as column `ds`; empty when none has rows."""
-    files = [str(path) for path in lake.files(table, days)]
-    if not files:
-        return spark.createDataFrame([], schema)
-    return spark.read.schema(schema).option("basePath", str(lake.folder(table))).parquet(*files)
-
-
 def touched_days(lake: Lake, group: FeatureGroup | SequenceGroup, days: Days) -> Days:
-    """`days`, extended to the last existing snapshot that was made from tiles which changed since."""
-    reach = Days(start=days.start, end=days.end + DAY * group.ttl.days)
-    contents = _tile_contents(lake, group, reach)
+    """`days`, extended to the last existing snapshot that was made from other inputs than there are now."""
+    later = Days(start=days.start, end=days.end + DAY * group.reach)
+    inputs = _Inputs(lake, group, later)
     stale = (
         ds
         for ds in lake.days(f"features/{group.name}")
-        if days.end < ds <= reach.end
-        and lake.manifest(f"features/{group.name}", ds).inputs != _snapshot_inputs(group, contents, ds)
+        if days.end < ds <= later.end
+        and lake.manifest(f"features/{group.name}", ds).inputs != inputs.contents(ds)
     )
     return Days(start=days.start, end=max(stale, default=days.end))
 
@@ -78,52 +79,68 @@ def _aggregate_group(
 ) -> int:
     """Tiles, then snapshots; returns the number of snapshot rows."""
     source = f"tiles/{group.name}"
-    made_from = {ds: {f"events/ds={ds}": lake.manifest("events", ds).content} for ds in days}
-    _write_days(lake, source, group, tiles(group, events), days, made_from)
+    manifests = {ds: lake.manifest("events", ds) for ds in days}
+    write_days(
+        lake,
+        source,
+        tiles(group, events),
+        days,
+        order=tile_order(group),
+        inputs={ds: {f"events/ds={ds}": manifest.content} for ds, manifest in manifests.items()},
+        rows_at_most={ds: manifest.rows for ds, manifest in manifests.items()},
+    )
     touched = touched_days(lake, group, days)
-    history = Days(start=touched.start - DAY * group.ttl.days, end=touched.end)
-    group_tiles = read_days(spark, lake, source, history, tile_schema(group))
-    rows = snapshots(group, group_tiles, touched.start, touched.end)
-    contents = _tile_contents(lake, group, touched)
-    inputs = {ds: _snapshot_inputs(group, contents, ds) for ds in touched}
-    return _write_days(lake, f"features/{group.name}", group, rows, touched, inputs)
-
-
-def _tile_contents(lake: Lake, group: FeatureGroup | SequenceGroup, days: Days) -> dict[date, str]:
-    """Content hashes of the tiles that the snapshots of `days` may count."""
-    source = f"tiles/{group.name}"
-    first = days.start - DAY * group.ttl.days
-    written = (ds for ds in lake.days(source) if first <= ds <= days.end)
-    return {ds: lake.manifest(source, ds).content for ds in written}
-
-
-def _snapshot_inputs(
-    group: FeatureGroup | SequenceGroup, contents: Mapping[date, str], ds: date
-) -> dict[str, str]:
-    """The tiles a snapshot of `ds` is made from, the one that just left its window included."""
-    window = Days(start=ds - DAY * group.ttl.days, end=ds)
-    return {f"tiles/{group.name}/ds={day}": contents[day] for day in window if day in contents}
-
-
-def _write_days(
-    lake: Lake,
-    table: str,
-    group: FeatureGroup | SequenceGroup,
-    rows: DataFrame,
-    days: Days,
-    inputs: Mapping[date, Mapping[str, str]],
-) -> int:
-    """Write one file a day, sorted by key, and swap the days in; returns the number of rows."""
-    writers = min(len(days), rows.sparkSession.sparkContext.defaultParallelism)
-    with lake.staging() as staged:
-        (
-            rows.repartition(writers, "ds")
-            .sortWithinPartitions("ds", *(key.column for key in group.keys))
-            .write.mode("overwrite")
-            .partitionBy("ds")
-            .parquet(str(staged))
+    inputs = _Inputs(lake, group, touched)
+    if group.intraday:
+        require_passed(lake, "events", inputs.days)
+    rows = 0
+    for job in jobs(touched, inputs.rows):
+        history = Days(start=job.start - DAY * group.reach, end=job.end)
+        group_tiles = read_days(spark, lake, source, history, tile_schema(group))
+        heads = events  # a daily group looks at tiles alone
+        if group.intraday:
+            heads = read_days(spark, lake, "events", history, events.schema)
+        rows += write_days(
+            lake,
+            f"features/{group.name}",
+            snapshots(group, group_tiles, heads, job.start, job.end),
+            job,
+            order=row_order(group),
+            inputs={ds: inputs.contents(ds) for ds in job},
+            rows_at_most={ds: inputs.rows(ds) for ds in job},
         )
-        return sum(manifest.rows for manifest in lake.publish_days(table, days, staged, inputs))
+    return rows
+
+
+class _Inputs:
+    """What the snapshots of some days are made from: tiles, and for an intraday group events too.
+
+    Attributes:
+        days: the days of all these partitions, those that just left a window included.
+    """
+
+    def __init__(self, lake: Lake, group: FeatureGroup | SequenceGroup, snapshot_days: Days) -> None:
+        self._reach = group.reach
+        self.days = Days(start=snapshot_days.start - DAY * group.reach, end=snapshot_days.end)
+        tables = [f"tiles/{group.name}", *(["events"] if group.intraday else [])]
+        self._manifests = {
+            (table, ds): lake.manifest(table, ds)
+            for table in tables
+            for ds in lake.days(table)
+            if ds in self.days
+        }
+
+    def contents(self, ds: date) -> dict[str, str]:
+        """Partition to content hash of all that the snapshot of `ds` is made from."""
+        return {f"{table}/ds={day}": manifest.content for (table, day), manifest in self._of(ds)}
+
+    def rows(self, ds: date) -> int:
+        """How many rows there are to fold into the snapshot of `ds`, which has no more than these."""
+        return sum(manifest.rows for _, manifest in self._of(ds))
+
+    def _of(self, ds: date) -> Iterator[tuple[tuple[str, date], Manifest]]:
+        window = Days(start=ds - DAY * self._reach, end=ds)
+        return ((key, manifest) for key, manifest in self._manifests.items() if key[1] in window)
 
 
 def _write_profile(spark: SparkSession, lake: Lake, profile: Profile, known_since: date) -> int:

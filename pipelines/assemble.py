@@ -1,4 +1,4 @@
-"""Assemble: events joined with the features known at their instant, and the encoded arrays models read."""
+"""Assemble: events joined with the features known at their instant, as rows, as arrays, and as baselines."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.declarations.groups import Profile
 from features.store import apply, open_store
 from features.stores.sql import quoted, text
+from pipelines.baselines import write_baselines
 from pipelines.console import stage
-from pipelines.days import DAY, Days, first_instant, snapshot_instant
+from pipelines.days import DAY, Days
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
-from pipelines.training_sets import encoded_folder, training_set
+from pipelines.training_sets import encoded_folder, rows_of, training_set
 from pipelines.verdicts import require_passed
 from training.data.encode import fit, write_encoded
 
 
 def assemble(settings: Settings, ds: date) -> None:
-    """Write the training set of the run that ends on `ds`, and its encoded arrays.
+    """Write the training set of the run that ends on `ds`, its encoded arrays, and the run's baselines.
 
     Rows are the events of the split's days, in order of time. Encoders are fitted on the training
-    days only.
+    days only, and baselines say what those days look like.
 
     Raises:
         NotValidatedError: events or snapshots the rows depend on have not passed their gate.
@@ -53,16 +53,8 @@ def assemble(settings: Settings, ds: date) -> None:
         joined = pq.read_table(lake.folder(table, ds) / manifest.files[0].name)
         encoder = fit(settings.catalog, service, rows_of(joined, splits["train"]))
         write_encoded(encoder, joined, splits, encoded_folder(lake, service, ds), source=manifest.content)
+        write_baselines(settings, ds, joined)
         facts["columns"] = joined.num_columns
-
-
-def rows_of(table: pa.Table, days: Days) -> pa.Table:
-    """The rows of a table whose event lies within `days`."""
-    kind = table.schema.field("event_timestamp").type
-    first = pa.scalar(first_instant(days.start), kind)
-    after = pa.scalar(snapshot_instant(days.end), kind)
-    instants = table["event_timestamp"]
-    return table.filter(pc.and_(pc.greater_equal(instants, first), pc.less(instants, after)))
 
 
 def _validated_inputs(settings: Settings, lake: Lake, days: Days) -> dict[str, str]:
@@ -77,12 +69,14 @@ def _validated_inputs(settings: Settings, lake: Lake, days: Days) -> dict[str, s
     inputs = {f"events/ds={ds}": lake.manifest("events", ds).content for ds in event_days}
     for name in settings.catalog.service(settings.params.features.service).views:
         view, table = settings.catalog.view(name), f"features/{name}"
-        if view in settings.catalog.profiles:
+        if isinstance(view, Profile):
             require_passed(lake, table, None)
             inputs[table] = lake.manifest(table).content
             continue
-        # An event of day D sees at best the snapshot of D - 1, and one as old as the TTL at worst.
-        reach = Days(start=days.start - view.ttl - DAY, end=days.end - DAY)
+        # An event of day D sees at best the snapshot of D - 1, or of D itself where the view is intraday,
+        # and one as old as the TTL at worst.
+        newest = days.end if view.intraday else days.end - DAY
+        reach = Days(start=days.start - DAY * (view.reach + 1), end=newest)
         snapshot_days = [ds for ds in lake.days(table) if ds in reach]
         require_passed(lake, table, snapshot_days)
         inputs |= {f"{table}/ds={ds}": lake.manifest(table, ds).content for ds in snapshot_days}

@@ -140,7 +140,7 @@ class Lake:
     ) -> list[Manifest]:
         """Publish what Spark wrote under `staged`/ds=D for each of `days`; a day without rows is empty."""
         return [
-            self.publish(table, ds, (staged / f"ds={ds}").glob("*.parquet"), inputs.get(ds, {}))
+            self.publish(table, ds, (staged / f"ds={ds}").rglob("*.parquet"), inputs.get(ds, {}))
             for ds in days
         ]
 

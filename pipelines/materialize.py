@@ -74,9 +74,9 @@ def _offer(lake: Lake, view: View, ds: date) -> ServedView:
     if isinstance(view, Profile):
         require_passed(lake, table, None)
         return ServedView(content=newest.content, rows=newest.rows)
-    days = Days(start=ds - view.ttl, end=ds)
+    days = _served_days(lake, view, ds)
     require_passed(lake, table, days)
-    contents = [lake.manifest(table, day).content for day in lake.days(table) if day in days]
+    contents = [lake.manifest(table, day).content for day in days]
     return ServedView(content=hashlib.sha256("".join(contents).encode()).hexdigest()[:16], rows=newest.rows)
 
 
@@ -86,7 +86,7 @@ def _newest(lake: Lake, view: View, ds: date) -> Manifest:
 
 
 def _holds(store: FeatureStore, lake: Lake, view: View, ds: date) -> bool:
-    """Whether the online store still has the first row of the view's newest snapshot, as it was served.
+    """Whether the online store still has a row of the view's newest snapshot that has any, as it was served.
 
     served.json may outlive the rows it speaks of: a database removed by hand, another store in
     feature_store.yaml, a run killed while it wrote a later day.
@@ -103,15 +103,21 @@ def _holds(store: FeatureStore, lake: Lake, view: View, ds: date) -> bool:
 
 
 def _first_row(lake: Lake, view: View, ds: date) -> dict[str, Any] | None:
-    """Keys and event_timestamp of the first row of the newest snapshot; None when it has no rows."""
+    """Keys and event_timestamp of the first row of the newest snapshot that has rows; None when none has."""
     table = f"features/{view.name}"
-    manifest = _newest(lake, view, ds)
-    folder = lake.folder(table, None if isinstance(view, Profile) else ds)
     columns = [*(key.column for key in view.keys), "event_timestamp"]
-    for file in manifest.files:
-        for batch in pq.ParquetFile(folder / file.name).iter_batches(batch_size=1, columns=columns):
-            return dict(batch.to_pylist()[0])
+    for day in [None] if isinstance(view, Profile) else reversed(_served_days(lake, view, ds)):
+        for file in lake.manifest(table, day).files:
+            path = lake.folder(table, day) / file.name
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=1, columns=columns):
+                return dict(batch.to_pylist()[0])
     return None
+
+
+def _served_days(lake: Lake, view: View, ds: date) -> list[date]:
+    """Written days of a view whose rows may be within its TTL at the end of `ds`, ascending."""
+    days = Days(start=ds - view.ttl, end=ds)
+    return [day for day in lake.days(f"features/{view.name}") if day in days]
 
 
 def _write(store: FeatureStore, view: View, ds: date) -> None:

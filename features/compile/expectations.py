@@ -21,7 +21,7 @@ from great_expectations import expectations as gxe
 
 from features.declarations.catalog import Catalog, Volume
 from features.declarations.features import DType, Feature
-from features.declarations.groups import Profile, SequenceGroup, View
+from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
 
 Expectation: TypeAlias = gxe.Expectation
 
@@ -89,6 +89,11 @@ def event_suites(catalog: Catalog) -> TableSuites:
         *_within_partition(),
         *_known_after_it_happened(),
         *(_binary(label) for label in labels),
+        *(
+            check
+            for quantity in catalog.quantities
+            for check in _range(quantity.name, DType.FLOAT, quantity.low, quantity.high)
+        ),
     ]
     return _suites("events", partitions, rows, ("event_id",), columns)
 
@@ -109,10 +114,9 @@ def view_suites(view: View, volume: Volume) -> TableSuites:
         *(_null_share(feature.name, feature.max_null_share) for feature in view.features),
     ]
     rows = [
-        *_key(*keys),
-        _equal("event_timestamp", PARTITION_END, "event_timestamp is the instant of the snapshot"),
+        *_instants(view, keys),
         *_known_after_it_happened(),
-        *(check for feature in view.features for check in _range(feature.name, feature)),
+        *(check for feature in view.features for check in _feature_range(feature.name, feature)),
         *(_aligned(view) if isinstance(view, SequenceGroup) else ()),
     ]
     return _suites(f"features.{view.name}", partitions, rows, keys, columns)
@@ -125,7 +129,8 @@ def training_suites(catalog: Catalog, service: str) -> TableSuites:
     """
     features = dict(catalog.service_columns(service))
     columns = _event_columns(catalog) | {name: feature.dtype.value for name, feature in features.items()}
-    del columns["created_timestamp"]
+    for unknown_at_the_event in ("created_timestamp", *(quantity.name for quantity in catalog.quantities)):
+        del columns[unknown_at_the_event]
     labels = [task.column for task in catalog.tasks]
     partitions = [
         *_typed(columns),
@@ -140,7 +145,7 @@ def training_suites(catalog: Catalog, service: str) -> TableSuites:
         *(_not_null(entity.column) for entity in catalog.entities[:3]),
         *_within_partition(),
         *(_binary(label) for label in labels),
-        *(check for name, feature in features.items() for check in _range(name, feature)),
+        *(check for name, feature in features.items() for check in _feature_range(name, feature)),
     ]
     return _suites(f"training.{service}", partitions, rows, ("event_id",), columns)
 
@@ -181,6 +186,7 @@ def _event_columns(catalog: Catalog) -> dict[str, str]:
         {"event_id": STRING, "event_timestamp": TIMESTAMP, "created_timestamp": TIMESTAMP}
         | {entity.column: STRING for entity in catalog.entities}
         | {task.column: LABEL for task in catalog.tasks}
+        | {quantity.name: DType.FLOAT.value for quantity in catalog.quantities}
         | {feature.name: feature.dtype.value for feature in catalog.context}
     )
 
@@ -313,17 +319,40 @@ def _binary(label: str) -> Expectation:
     )
 
 
-def _range(column: str, feature: Feature) -> Iterable[Expectation]:
+def _instants(view: View, keys: tuple[str, ...]) -> Iterable[Expectation]:
+    """A key has one row, at the end of the day; in an intraday view it has one at any instant of it."""
+    if not (isinstance(view, FeatureGroup) and view.intraday):
+        yield from _key(*keys)
+        yield _equal("event_timestamp", PARTITION_END, "event_timestamp is the instant of the snapshot")
+        return
+    yield from _key(*keys, "event_timestamp")
+    for earlier, later, or_equal in (
+        (PARTITION_START, "event_timestamp", False),
+        ("event_timestamp", PARTITION_END, True),
+    ):
+        yield gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A=later,
+            column_B=earlier,
+            or_equal=or_equal,
+            **_says("event_timestamp", "event_timestamp lies within the partition's day, its end included"),
+        )
+
+
+def _feature_range(column: str, feature: Feature) -> Iterable[Expectation]:
+    return _range(column, feature.dtype, feature.low, feature.high)
+
+
+def _range(column: str, dtype: DType, low: float | None, high: float | None) -> Iterable[Expectation]:
     """A number keeps its declared bounds; a float without a bound is at least finite."""
-    finite = FLOAT32_MAX if feature.dtype is DType.FLOAT else None
-    low = -FLOAT32_MAX if feature.low is None and finite else feature.low
-    high = finite if feature.high is None else feature.high
-    if low is not None:
-        words = f"{column} is finite" if feature.low is None else f"{column} is at least {low:g}"
-        yield gxe.ExpectColumnMinToBeBetween(column=column, min_value=low, **_says(column, words))
-    if high is not None:
-        words = f"{column} is finite" if feature.high is None else f"{column} is at most {high:g}"
-        yield gxe.ExpectColumnMaxToBeBetween(column=column, max_value=high, **_says(column, words))
+    finite = FLOAT32_MAX if dtype is DType.FLOAT else None
+    lowest = -FLOAT32_MAX if low is None and finite else low
+    highest = finite if high is None else high
+    if lowest is not None:
+        words = f"{column} is finite" if low is None else f"{column} is at least {low:g}"
+        yield gxe.ExpectColumnMinToBeBetween(column=column, min_value=lowest, **_says(column, words))
+    if highest is not None:
+        words = f"{column} is finite" if high is None else f"{column} is at most {high:g}"
+        yield gxe.ExpectColumnMaxToBeBetween(column=column, max_value=highest, **_says(column, words))
 
 
 def _aligned(view: SequenceGroup) -> Iterable[Expectation]:

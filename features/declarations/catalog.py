@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from features.declarations.errors import DeclarationError
 from features.declarations.features import Feature
 from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
 from features.declarations.names import checked_name
+from features.declarations.quantities import Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Catalog:
         views: all feature groups, sequences and profiles.
         services: what models may be trained on.
         volume: bounds of a day's row count.
+        quantities: numbers the event table has beside the labels, known once an event has happened.
     """
 
     dataset: str
@@ -76,34 +78,59 @@ class Catalog:
     services: tuple[Service, ...]
     volume: Volume
     context: tuple[Feature, ...] = field(default=())
+    quantities: tuple[Quantity, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if self.entities[:3] != (USER, ITEM, SCENARIO):
             raise DeclarationError(f"catalog {self.dataset}: entities must begin with user, item, scenario")
         if not self.tasks:
             raise DeclarationError(f"catalog {self.dataset} declares no task")
-        tasks = {task.name for task in self.tasks}
+        self._require_distinct_columns()
         names: set[str] = set()
         for view in self.views:
             if view.name in names:
                 raise DeclarationError(f"catalog {self.dataset} declares view {view.name} twice")
             names.add(view.name)
-            for key in view.keys:
-                if key not in self.entities:
-                    raise DeclarationError(
-                        f"view {view.name} is keyed by {key.name}, which {self.dataset} has no column for"
-                    )
-            missing = set() if isinstance(view, Profile) else set(view.tasks) - tasks
-            if missing:
-                raise DeclarationError(
-                    f"view {view.name} uses the unknown task {', '.join(sorted(missing))}; "
-                    f"{self.dataset} has {', '.join(sorted(tasks))}"
-                )
+            self._require_known(view)
         for service in self.services:
             unknown = set(service.views) - names
             if unknown:
                 raise DeclarationError(
                     f"feature service {service.name} names unknown views: {', '.join(sorted(unknown))}"
+                )
+
+    def _require_distinct_columns(self) -> None:
+        columns = [
+            *(entity.column for entity in self.entities),
+            *(task.column for task in self.tasks),
+            *(feature.name for feature in self.context),
+            *(quantity.name for quantity in self.quantities),
+        ]
+        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        if repeated:
+            raise DeclarationError(
+                f"catalog {self.dataset}: the event table would have two columns {', '.join(repeated)}"
+            )
+
+    def _require_known(self, view: View) -> None:
+        """Everything a view reads must be a column of the event table."""
+        read: list[tuple[str, Iterable[str], Iterable[str]]] = []
+        entities = [entity.name for entity in self.entities]
+        read.append(("entity", (key.name for key in view.keys), entities))
+        if not isinstance(view, Profile):
+            read.append(("task", view.tasks, [task.name for task in self.tasks]))
+        if isinstance(view, SequenceGroup):
+            read.append(("entity", (element.name for element in view.elements), entities))
+        if isinstance(view, FeatureGroup):
+            read.append(("entity", (entity.name for entity in view.counted), entities))
+            known = [quantity.name for quantity in self.quantities]
+            read.append(("quantity", (quantity.name for quantity in view.quantities), known))
+        for kind, used, declared in read:
+            unknown = sorted(set(used) - set(declared))
+            if unknown:
+                raise DeclarationError(
+                    f"view {view.name} uses the unknown {kind} {', '.join(unknown)}: the events of "
+                    f"{self.dataset} have no column for it; they have {', '.join(declared) or 'none'}"
                 )
 
     @cached_property

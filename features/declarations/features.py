@@ -41,7 +41,8 @@ class Encoding(StrEnum):
 
     ID and CATEGORY look a vocabulary up (index 0 is everything unseen or missing); ID values
     also make priors. NUMERIC is standardised, LOG is log1p and then standardised. SEQUENCE
-    looks each element up; AGE turns a list of event times into ages before the row's event.
+    looks each element up; AGE turns a list of event times into ages before the row's event, and
+    ELAPSED a single one into log1p of the hours before it, which are then standardised.
     """
 
     ID = "id"
@@ -50,6 +51,7 @@ class Encoding(StrEnum):
     LOG = "log"
     SEQUENCE = "sequence"
     AGE = "age"
+    ELAPSED = "elapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Feature:
         dtype: storage type.
         role: what models may use it for.
         encoding: how it enters the model.
-        default: value when the row or the value is missing; None for strings and lists.
+        default: what a model is told when the row or the value is missing, in hours for ELAPSED; None
+            for strings and lists.
         low, high: inclusive bounds of valid values (numbers only); None means unbounded.
         max_null_share: share of nulls in a partition above which validation fails, 0 to 1.
         max_psi: population stability index against the training days above which validation fails.
@@ -96,11 +99,16 @@ class Feature:
                 f"feature {self.name}: max_psi {self.max_psi} must be above 0, "
                 f"and max_null_shift {self.max_null_shift} a share in [0, 1]"
             )
-        numeric = self.encoding in (Encoding.NUMERIC, Encoding.LOG)
+        numeric = self.encoding in (Encoding.NUMERIC, Encoding.LOG, Encoding.ELAPSED)
         if numeric and not isinstance(self.default, int | float):
             raise DeclarationError(
                 f"feature {self.name}: a {self.encoding} feature needs a numeric default "
                 f"for rows it is missing from, got {self.default!r}"
+            )
+        if (self.encoding is Encoding.ELAPSED) and self.dtype is not DType.INT:
+            raise DeclarationError(
+                f"feature {self.name}: elapsed reads an event time in microseconds, an {DType.INT}, "
+                f"not a {self.dtype}"
             )
         if self.dtype.is_list != (self.encoding in (Encoding.SEQUENCE, Encoding.AGE)):
             raise DeclarationError(

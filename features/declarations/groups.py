@@ -2,123 +2,149 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from features.declarations.entities import Entity
 from features.declarations.errors import DeclarationError
 from features.declarations.features import DType, Encoding, Feature, Role
+from features.declarations.measures import (
+    Distinct,
+    Measure,
+    Trend,
+    entity_of,
+    feature_of,
+    measured,
+    quantity_of,
+    task_of,
+    windows_of,
+)
 from features.declarations.names import checked_name
+from features.declarations.quantities import Quantity
+from features.declarations.windows import DAY, HOUR, words
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Number of impressions of the key in the window."""
-
-    name: str = "impressions"
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Number of positive labels of `task` in the window."""
-
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Share of positive labels of `task` among its labelled impressions, smoothed by a prior.
-
-    rate = (positives + strength * prior) / (labelled + strength)
-
-    Attributes:
-        prior: the rate without any evidence, 0 to 1; also the feature's default.
-        strength: how many impressions the prior is worth.
-    """
-
-    task: str
-    prior: float
-    strength: float = 20.0
-
-
-Measure: TypeAlias = Count | Sum | Rate
+TILES = (DAY, HOUR)
+LONGEST_INTRADAY = DAY * 7
 
 
 @dataclass(frozen=True)
 class FeatureGroup:
-    """Sums over windows of daily tiles of the event table, per key.
+    """Measures of the event table over windows, per key, summed from tiles.
+
+    With daily tiles a key has one snapshot a day: windows are whole days and end with the snapshot's.
+    With hourly tiles the group is intraday: a key has a row for every instant at which its features
+    change, that is after each of its events and whenever an hour leaves a window. A window then reaches
+    back from the start of the current hour, and to the very instant (the exact head).
 
     Attributes:
         name: the Feast view's name.
         keys: one entity or more.
-        measures: what is summed.
-        windows: lengths in days, ascending.
+        measures: what is measured.
+        windows: lengths, ascending, each a multiple of the tile; see features.declarations.windows.
         role: the role of all its features.
+        tile: DAY, or HOUR for an intraday group.
     """
 
     name: str
     keys: tuple[Entity, ...]
     measures: tuple[Measure, ...]
-    windows: tuple[int, ...]
+    windows: tuple[timedelta, ...]
     role: Role
+    tile: timedelta = DAY
     description: str = ""
 
     def __post_init__(self) -> None:
         checked_name(self.name, "feature group")
         if not self.keys:
             raise DeclarationError(f"feature group {self.name} has no keys; name at least one entity")
+        if not self.measures:
+            raise DeclarationError(f"feature group {self.name} measures nothing; name at least one measure")
         if not self.windows or list(self.windows) != sorted(set(self.windows)):
             raise DeclarationError(
-                f"feature group {self.name}: windows {self.windows} must be distinct and ascending"
+                f"feature group {self.name}: windows {', '.join(map(words, self.windows))} "
+                "must be distinct and ascending"
             )
-        if self.windows[0] < 1:
-            raise DeclarationError(
-                f"feature group {self.name}: a window of {self.windows[0]} days "
-                "is shorter than a tile (1 day)"
-            )
+        if self.tile not in TILES:
+            raise DeclarationError(f"feature group {self.name}: a tile is DAY or HOUR, not {self.tile}")
+        for window in self.all_windows:
+            _require_tiled(self.name, window, self.tile)
+        self._require_affordable()
         names = [feature.name for feature in self.features]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise DeclarationError(f"feature group {self.name} declares {', '.join(repeated)} more than once")
 
+    def _require_affordable(self) -> None:
+        """An intraday group has a row for each event, so it can afford less."""
+        if self.tile == DAY:
+            return
+        if self.all_windows[-1] > LONGEST_INTRADAY:
+            raise DeclarationError(
+                f"feature group {self.name}: a window of {words(self.all_windows[-1])} over hourly tiles is "
+                f"longer than {words(LONGEST_INTRADAY)}; declare a group of daily tiles for it"
+            )
+        for measure in self.measures:
+            if isinstance(measure, Distinct):
+                raise DeclarationError(
+                    f"feature group {self.name}: distinct {measured(measure)}s cannot be kept exact within "
+                    "the hour at a bounded price; declare them in a group of daily tiles"
+                )
+
+    @cached_property
+    def all_windows(self) -> tuple[timedelta, ...]:
+        """The windows of all measures, ascending; a trend brings its own."""
+        named = {window for measure in self.measures for window in windows_of(measure, self.windows)}
+        return tuple(sorted(named))
+
+    @property
+    def intraday(self) -> bool:
+        return self.tile < DAY
+
     @property
     def ttl(self) -> timedelta:
-        """A snapshot stays usable as long as the longest window still overlaps it."""
-        return timedelta(days=self.windows[-1])
+        """How long a snapshot is usable: until the longest window has left its last event behind."""
+        return self.all_windows[-1] + (self.tile if self.intraday else timedelta(0))
+
+    @property
+    def reach(self) -> int:
+        """How many days before its own a snapshot is made from; the last is the one just left behind."""
+        return -(-self.ttl // DAY)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks whose labels the tiles must hold, in order of first use."""
-        named = (measure.task for measure in self.measures if not isinstance(measure, Count))
-        return tuple(dict.fromkeys(named))
+        """Tasks whose labels the tiles hold, in order of first use."""
+        return _distinct(task_of(measure) for measure in self.measures)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Quantities that the tiles hold, in order of first use."""
+        return _distinct(quantity_of(measure) for measure in self.measures)
+
+    @property
+    def counted(self) -> tuple[Entity, ...]:
+        """Entities whose ids the measures read, in order of first use."""
+        return _distinct(entity_of(measure) for measure in self.measures)
+
+    @cached_property
+    def measured_windows(self) -> tuple[tuple[Measure, timedelta], ...]:
+        """Each feature's measure and window, in the order of `features`; trends come last."""
+        windowed = tuple(
+            (measure, window)
+            for window in self.windows
+            for measure in self.measures
+            if not isinstance(measure, Trend)
+        )
+        trends = tuple((measure, measure.long) for measure in self.measures if isinstance(measure, Trend))
+        return (*windowed, *trends)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        return tuple(
-            _windowed(measure, days, self.role) for days in self.windows for measure in self.measures
-        )
-
-
-def _windowed(measure: Measure, days: int, role: Role) -> Feature:
-    match measure:
-        case Count(name):
-            return Feature(
-                f"{name}_{days}d", DType.FLOAT, role, Encoding.LOG, default=0.0, low=0.0,
-                description=f"impressions in the last {days} days",
-            )  # fmt: skip
-        case Sum(task):
-            return Feature(
-                f"{task}_sum_{days}d", DType.FLOAT, role, Encoding.LOG, default=0.0, low=0.0,
-                description=f"{task} labels in the last {days} days",
-            )  # fmt: skip
-        case Rate(task, prior, _):
-            return Feature(
-                f"{task}_rate_{days}d", DType.FLOAT, role, Encoding.NUMERIC, default=prior,
-                low=0.0, high=1.0,
-                description=f"share of {task} in the last {days} days, smoothed to {prior}",
-            )  # fmt: skip
+        return tuple(feature_of(measure, window, self.role) for measure, window in self.measured_windows)
 
 
 @dataclass(frozen=True)
@@ -129,7 +155,7 @@ class SequenceGroup:
         task: an event belongs to the sequence when this label is 1.
         elements: entities whose ids are kept, one list each, named `<entity>_ids`.
         length: how many events are kept.
-        window: how many days back an event may lie.
+        window: how far back an event may lie, whole days.
     """
 
     name: str
@@ -137,19 +163,29 @@ class SequenceGroup:
     task: str
     elements: tuple[Entity, ...]
     length: int
-    window: int
+    window: timedelta
     description: str = ""
 
     def __post_init__(self) -> None:
         checked_name(self.name, "sequence group")
-        if self.length < 1 or self.window < 1 or not self.elements or not self.keys:
+        if self.length < 1 or not self.elements or not self.keys:
             raise DeclarationError(
-                f"sequence group {self.name} needs keys, elements, a length and a window of at least 1"
+                f"sequence group {self.name} needs keys, elements and a length of at least 1"
             )
+        _require_tiled(self.name, self.window, DAY)
+
+    @property
+    def intraday(self) -> bool:
+        return False
 
     @property
     def ttl(self) -> timedelta:
-        return timedelta(days=self.window)
+        return self.window
+
+    @property
+    def reach(self) -> int:
+        """How many days before its own a snapshot is made from; the last is the one just left behind."""
+        return self.window // DAY
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -206,3 +242,19 @@ class Profile:
 
 
 View: TypeAlias = FeatureGroup | SequenceGroup | Profile
+
+
+def _require_tiled(name: str, window: timedelta, tile: timedelta) -> None:
+    if window < tile:
+        raise DeclarationError(
+            f"{name}: a window of {words(window)} is shorter than a tile ({words(tile)})"
+            + ("; an intraday group, tile=HOUR, may have it" if tile == DAY and window >= HOUR else "")
+        )
+    if window % tile:
+        raise DeclarationError(
+            f"{name}: a window of {words(window)} is no multiple of a tile ({words(tile)})"
+        )
+
+
+def _distinct(named: Iterable[T | None]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(item for item in named if item is not None))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from features.declarations.catalog import Catalog, Service, Task, Volume
-from features.declarations.engagement import standard_engagement
+from features.declarations.engagement import activity, session, standard_engagement
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, TAG, USER
 from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.groups import Profile, SequenceGroup, View
+from features.declarations.quantities import Quantity
+from features.declarations.windows import DAY, days
 
 TASKS = (
     Task("click", prior=0.44, description="the video was opened"),
     Task("long_view", prior=0.31, description="watched for long, by the publisher's own rule"),
     Task("like", prior=0.017, description="liked"),
 )
-WINDOWS = (1, 3, 14)
+PLAYED_SECONDS = Quantity("played_seconds", low=0.0, description="how long the video was played, seconds")
+WINDOWS = days(1, 3, 14)
 
 
 def _category(name: str, max_null_share: float = 0.0) -> Feature:
@@ -62,21 +65,27 @@ POSITIVES = SequenceGroup(
     task="click",
     elements=(ITEM, AUTHOR, TAG, SCENARIO),
     length=20,
-    window=14,
+    window=DAY * 14,
     description="The videos a user opened last.",
 )
-VIEWS: tuple[View, ...] = (
+RANKER_VIEWS: tuple[View, ...] = (
     *standard_engagement(TASKS, WINDOWS, (AUTHOR,), (USER, TAG), (USER, AUTHOR)),
+    *activity(TASKS, WINDOWS, ((PLAYED_SECONDS, 20.0),)),
     POSITIVES,
     USER_PROFILE,
     ITEM_PROFILE,
 )
+SESSION = session(TASKS)
 CATALOG = Catalog(
     dataset="kuairand-pure",
     tasks=TASKS,
     entities=(USER, ITEM, SCENARIO, AUTHOR, TAG),
-    views=VIEWS,
-    services=(Service("ranker_v1", tuple(view.name for view in VIEWS)),),
+    views=(*RANKER_VIEWS, SESSION),
+    services=(
+        Service("ranker_v1", tuple(view.name for view in RANKER_VIEWS)),
+        Service("ranker_intraday_v1", (*(view.name for view in RANKER_VIEWS), SESSION.name)),
+    ),
     volume=Volume(min_ratio=0.1, max_ratio=5.0),
     context=(Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),),
+    quantities=(PLAYED_SECONDS,),
 )

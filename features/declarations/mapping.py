@@ -9,11 +9,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.declarations.catalog import Catalog, Service, Task, Volume
-from features.declarations.engagement import standard_engagement
+from features.declarations.engagement import activity, standard_engagement
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.errors import DeclarationError
 from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.groups import Profile, SequenceGroup, View
+from features.declarations.quantities import Quantity
+from features.declarations.windows import days
 
 
 class _Strict(BaseModel):
@@ -32,6 +34,21 @@ class LabelMapping(_Strict):
     column: str
     at_least: float = 1.0
     prior: float = Field(gt=0.0, lt=1.0)
+
+
+class QuantityMapping(_Strict):
+    """A number each event is measured by, once it has happened; null where the column is null.
+
+    Attributes:
+        column: a numeric column of the log.
+        default: what a model is told of a user or an item that has no value of it yet.
+        low, high: inclusive bounds; a row beyond them is quarantined.
+    """
+
+    column: str
+    default: float = 0.0
+    low: float | None = None
+    high: float | None = None
 
 
 class ProfileMapping(_Strict):
@@ -75,9 +92,10 @@ class Mapping(_Strict):
 
     events: EventMapping
     labels: dict[str, LabelMapping] = Field(min_length=1)
+    quantities: dict[str, QuantityMapping] = {}
     users: ProfileMapping | None = None
     items: ProfileMapping | None = None
-    windows: tuple[int, ...] = (1, 3, 7)
+    windows: tuple[int, ...] = Field(default=(1, 3, 7), min_length=1)  # days
     sequence_length: int = Field(default=20, ge=1)
     min_volume_ratio: float = 0.1
     max_volume_ratio: float = 5.0
@@ -103,15 +121,21 @@ def mapped_catalog(mapping: Mapping) -> Catalog:
     for name, key, profile in (("user", USER, mapping.users), ("item", ITEM, mapping.items)):
         if profile is not None and (profile.categories or profile.numbers):
             profiles.append(Profile(f"{name}_profile", (key,), f"{name}s", _profile_features(profile)))
+    quantities = {
+        name: Quantity(name, quantity.low, quantity.high) for name, quantity in mapping.quantities.items()
+    }
+    means = tuple((quantities[name], quantity.default) for name, quantity in mapping.quantities.items())
+    windows = days(*mapping.windows)
     views: tuple[View, ...] = (
-        *standard_engagement(tasks, mapping.windows),
+        *standard_engagement(tasks, windows),
+        *activity(tasks, windows, means),
         SequenceGroup(
             "user_positives",
             (USER,),
             tasks[0].name,
             (ITEM, SCENARIO),
             length=mapping.sequence_length,
-            window=mapping.windows[-1],
+            window=windows[-1],
         ),
         *profiles,
     )
@@ -125,6 +149,7 @@ def mapped_catalog(mapping: Mapping) -> Catalog:
         context=(
             Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),
         ),
+        quantities=tuple(quantities.values()),
     )
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from features.declarations.catalog import Catalog, Service, Task, Volume
-from features.declarations.engagement import standard_engagement
+from features.declarations.engagement import activity, standard_engagement
 from features.declarations.entities import GENRE, ITEM, SCENARIO, USER
 from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.groups import Profile, SequenceGroup, View
+from features.declarations.quantities import Quantity
+from features.declarations.windows import DAY, days
 
 TASKS = (
     Task("liked", prior=0.55, description="rated 4 or 5"),
     Task("loved", prior=0.21, description="rated 5"),
 )
-WINDOWS = (1, 7, 28)
+RATING = Quantity("rating", low=1.0, high=5.0, description="stars, 1 to 5")
+WINDOWS = days(1, 7, 28)
 USER_PROFILE = Profile(
     name="user_profile",
     keys=(USER,),
@@ -44,11 +47,12 @@ POSITIVES = SequenceGroup(
     task="liked",
     elements=(ITEM, GENRE, SCENARIO),
     length=20,
-    window=28,
+    window=DAY * 28,
     description="The films a viewer liked last.",
 )
 VIEWS: tuple[View, ...] = (
     *standard_engagement(TASKS, WINDOWS, (GENRE,), (USER, GENRE)),
+    *activity(TASKS, WINDOWS, ((RATING, 3.5),)),
     POSITIVES,
     USER_PROFILE,
     ITEM_PROFILE,
@@ -61,4 +65,5 @@ CATALOG = Catalog(
     services=(Service("ranker_v1", tuple(view.name for view in VIEWS)),),
     volume=Volume(min_ratio=0.0, max_ratio=60.0),
     context=(Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),),
+    quantities=(RATING,),
 )

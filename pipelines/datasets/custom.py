@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -10,13 +9,14 @@ from pyspark.sql import functions as sf
 from pyspark.sql.types import DataType, DateType, DoubleType, FloatType, TimestampNTZType, TimestampType
 
 from features.declarations.catalog import Catalog
-from features.declarations.mapping import EventMapping, LabelMapping, ProfileMapping, load_mapping
+from features.declarations.mapping import LabelMapping, Mapping, ProfileMapping, load_mapping
 from pipelines.datasets.raw_files import content_hashes
 from pipelines.datasets.reading import read_files
 from pipelines.datasets.tables import (
-    Label,
+    Outcome,
     RawTables,
     event_rows,
+    finite,
     instant,
     profile_rows,
     raw_field,
@@ -38,8 +38,8 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     mapping = load_mapping(path)
     way_out = f"Correct the column's name in {path}, or in the file."
     logs = _matching(path, mapping.events.path)
-    log = read_files(spark, logs, _needed(mapping.events, mapping.labels.values()), way_out)
-    events = _events(log, mapping.events, mapping.labels, settings.catalog)
+    log = read_files(spark, logs, _needed(mapping), way_out)
+    events = _events(log, mapping, settings.catalog)
     profiles = {}
     read_too = []
     for key, profile in (("user_id", mapping.users), ("item_id", mapping.items)):
@@ -65,28 +65,34 @@ def _matching(mapping: Path, pattern: str) -> list[Path]:
     return files
 
 
-def _needed(events: EventMapping, labels: Iterable[LabelMapping]) -> list[str]:
+def _needed(mapping: Mapping) -> list[str]:
+    events = mapping.events
     optional = (events.scenario, events.event_id, events.created)
-    named = (events.user, events.item, events.time, *optional, *(label.column for label in labels))
+    labels = (label.column for label in mapping.labels.values())
+    quantities = (quantity.column for quantity in mapping.quantities.values())
+    named = (events.user, events.item, events.time, *optional, *labels, *quantities)
     return list(dict.fromkeys(name for name in named if name is not None))
 
 
-def _events(
-    log: DataFrame, mapping: EventMapping, labels: Mapping[str, LabelMapping], catalog: Catalog
-) -> DataFrame:
-    scenario = sf.lit(ONLY_SCENARIO) if mapping.scenario is None else _identifier(log, mapping.scenario)
+def _events(log: DataFrame, mapping: Mapping, catalog: Catalog) -> DataFrame:
+    named = mapping.events
+    scenario = sf.lit(ONLY_SCENARIO) if named.scenario is None else _identifier(log, named.scenario)
     return event_rows(
         log,
         catalog,
         ids={
-            "user": _identifier(log, mapping.user),
-            "item": _identifier(log, mapping.item),
+            "user": _identifier(log, named.user),
+            "item": _identifier(log, named.item),
             "scenario": scenario,
         },
-        time=_time(log, mapping.time, mapping.time_unit),
-        labels={task: _label(label) for task, label in labels.items()},
-        event_id=None if mapping.event_id is None else _identifier(log, mapping.event_id),
-        created=None if mapping.created is None else _time(log, mapping.created, mapping.time_unit),
+        time=_time(log, named.time, named.time_unit),
+        labels={task: _label(label) for task, label in mapping.labels.items()},
+        quantities={
+            quantity.name: finite(raw_field(mapping.quantities[quantity.name].column), quantity)
+            for quantity in catalog.quantities
+        },
+        event_id=None if named.event_id is None else _identifier(log, named.event_id),
+        created=None if named.created is None else _time(log, named.created, named.time_unit),
     )
 
 
@@ -116,12 +122,12 @@ def _time(raw: DataFrame, name: str, unit: str) -> Column:
     return instant(sf.when(number.isNotNull(), microseconds).otherwise(written))
 
 
-def _label(label: LabelMapping) -> Label:
+def _label(label: LabelMapping) -> Outcome:
     column = raw_field(label.column)
     number = sf.coalesce(column.try_cast("double"), column.try_cast("boolean").try_cast("double"))
     found = text(column)
     missing = found.isNull() | sf.coalesce(sf.isnan(number), sf.lit(False))
-    return Label(
+    return Outcome(
         found=sf.when(~missing, found),
         value=sf.when(~missing, (number >= label.at_least).cast("tinyint")),
     )

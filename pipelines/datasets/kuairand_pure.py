@@ -14,12 +14,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from features.declarations.features import DType, Feature
-from features.declarations.kuairand_pure import CATALOG, ITEM_PROFILE, USER_PROFILE
+from features.declarations.kuairand_pure import CATALOG, ITEM_PROFILE, PLAYED_SECONDS, USER_PROFILE
 from pipelines.datasets.raw_files import arriving, content_hashes, download, raw_folders
 from pipelines.datasets.reading import read_files
 from pipelines.datasets.tables import (
     RawTables,
     event_rows,
+    finite,
     instant,
     linked,
     profile_rows,
@@ -39,6 +40,7 @@ VIDEOS = "video_features_basic_pure.csv"
 LOGS = "log_standard_*_pure.csv"
 LOG_PARTS = "splits/*.parquet"  # the same log, as a public repository splits it
 LABELS = {"click": "is_click", "long_view": "long_view", "like": "is_like"}
+PLAYED = "play_time_ms"
 UNKNOWN = -124
 AGE_REFERENCE = date(2022, 4, 22)  # the log's first day; a fixed one, so that an item's age is a constant
 
@@ -49,7 +51,9 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     logs, users_file, videos_file = _files(folder)
     way_out = f"Put the publisher's files into {folder} again, or remove the folder to have them downloaded."
 
-    log = read_files(spark, logs, ["user_id", "video_id", "time_ms", "tab", *LABELS.values()], way_out)
+    log = read_files(
+        spark, logs, ["user_id", "video_id", "time_ms", "tab", PLAYED, *LABELS.values()], way_out
+    )
     users = profile_rows(
         read_files(spark, [users_file], ["user_id", *(f.name for f in USER_PROFILE.columns)], way_out),
         "user_id",
@@ -72,6 +76,7 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
         },
         time=instant(sf.try_multiply(raw_field("time_ms").try_cast("bigint"), sf.lit(1000))),
         labels={task: zero_or_one(raw_field(column)) for task, column in LABELS.items()},
+        quantities={PLAYED_SECONDS.name: finite(raw_field(PLAYED), PLAYED_SECONDS, scale=1e-3)},
     )
     return RawTables(events, users, videos, content_hashes([*logs, users_file, videos_file]))
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from features.declarations.movielens_100k import CATALOG
+from features.declarations.movielens_100k import CATALOG, RATING
 from pipelines.datasets.raw_files import arriving, raw_folders
 from pipelines.datasets.reading import CsvFormat, read_files
 from pipelines.datasets.tables import (
-    Label,
+    Outcome,
     RawTables,
     event_rows,
     instant,
@@ -73,9 +73,10 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
         },
         time=instant(sf.try_multiply(raw_field("timestamp:float").try_cast("bigint"), sf.lit(1_000_000))),
         labels={
-            task: Label(found, (rating >= threshold).cast("tinyint"))
+            task: Outcome(found, (rating >= threshold).cast("tinyint"))
             for task, threshold in THRESHOLDS.items()
         },
+        quantities={RATING.name: Outcome(found, rating)},
     )
     return RawTables(events, users, items, {f"raw/{WHEEL}": sha256_of(wheel)})
 

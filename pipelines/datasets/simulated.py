@@ -8,7 +8,8 @@ An impression's chance of a click is logistic in
     bias[scenario] + taste[user] x style[item] (the signs depend on the scenario)
     + quality[item] + appeal[item] (in no column) + a swing of the item over two weeks
 
-and a clicked one is liked with a chance logistic in the item's quality and the user's first taste.
+and a clicked one is liked with a chance logistic in the item's quality and the user's first taste. A
+clicked item is looked at for longer, the more so the better it is.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from math import pi, sqrt
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from features.declarations.simulated import CATALOG
-from pipelines.datasets.tables import RawTables, event_rows, raw_field, zero_or_one
+from features.declarations.simulated import CATALOG, DWELL_SECONDS
+from pipelines.datasets.tables import RawTables, event_rows, finite, raw_field, zero_or_one
 from pipelines.days import Days
 from pipelines.settings import Settings, Simulation
 
@@ -42,7 +43,7 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     again = drawn.filter(world.uniform("duplicate", sf.col("day"), sf.col("nth")) < DUPLICATE_SHARE)
     repeated = again.withColumn("line", sf.col("line") + simulation.events_per_day)
     rows = drawn.unionByName(repeated).select(
-        sf.struct("id", "time", "user", "item", "scenario", "author", "click", "like").alias("raw"),
+        sf.struct("id", "time", "user", "item", "scenario", "author", "click", "like", "dwell").alias("raw"),
         sf.lit("simulated").alias("source"),
         "line",
         sf.lit(False).alias("malformed"),
@@ -53,6 +54,7 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
         ids={name: raw_field(name) for name in ("user", "item", "scenario", "author")},
         time=raw_field("time"),
         labels={task.name: zero_or_one(raw_field(task.name)) for task in CATALOG.tasks},
+        quantities={DWELL_SECONDS.name: finite(raw_field("dwell"), DWELL_SECONDS)},
         event_id=raw_field("id"),
     )
     truth = drawn.select(
@@ -136,6 +138,7 @@ class _World:
             self._author(sf.col("_item")).alias("author"),
             click.cast("tinyint").alias("click"),
             like.cast("tinyint").alias("like"),
+            self._dwell(click, sf.col("_item"), day, nth).alias("dwell"),
             "p_click",
             (sf.col("p_click") * sf.col("_p_like")).alias("p_like"),
         )
@@ -182,6 +185,12 @@ class _World:
 
     def _like(self, user: Column, item: Column) -> Column:
         return _logistic(-1.9 + 0.8 * self.bell("quality", item) + 0.6 * self.bell("taste_0", user))
+
+    def _dwell(self, click: Column, item: Column, day: Column, nth: Column) -> Column:
+        """Seconds, to the millisecond: a glance without a click, and with one the longer the better the item."""
+        drawn = -sf.log(1.0 - self.uniform("dwell", day, nth))
+        usual = sf.when(click, 20.0 * sf.exp(0.5 * self.bell("quality", item))).otherwise(1.5)
+        return sf.round(drawn * usual, 3).cast("float")
 
 
 def _named(letter: str, number: Column) -> Column:

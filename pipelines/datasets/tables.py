@@ -10,7 +10,9 @@ from pyspark.sql import functions as sf
 
 from features.declarations.catalog import Catalog
 from features.declarations.entities import ITEM, SCENARIO, USER
+from features.declarations.quantities import Quantity
 
+_FLOAT32_MAX = 3.4028234663852886e38
 _LAST_MICROSECOND = 253_402_300_799_999_999  # of the year 9999, the last that other tools can hold
 
 
@@ -35,8 +37,8 @@ class RawTables:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """A label as found and as read; found but not readable as 0 or 1 means quarantine."""
+class Outcome:
+    """A label or a quantity as found and as read; found but not readable means quarantine."""
 
     found: Column
     value: Column
@@ -62,10 +64,21 @@ def instant(microseconds: Column) -> Column:
     return sf.when(microseconds.between(1, _LAST_MICROSECOND), sf.timestamp_micros(microseconds))
 
 
-def zero_or_one(column: Column) -> Label:
+def zero_or_one(column: Column) -> Outcome:
     """A label that must be 0 or 1 (or missing)."""
     number = column.try_cast("double")
-    return Label(found=column, value=sf.when(number.isin(0.0, 1.0), number.cast("tinyint")))
+    return Outcome(found=column, value=sf.when(number.isin(0.0, 1.0), number.cast("tinyint")))
+
+
+def finite(column: Column, quantity: Quantity, scale: float = 1.0) -> Outcome:
+    """A quantity that must be a finite number within its bounds (or missing), times `scale`."""
+    number = column.try_cast("double") * sf.lit(scale)
+    usable = sf.abs(number) <= _FLOAT32_MAX  # false for infinities; NaN is greater than any number
+    if quantity.low is not None:
+        usable &= number >= quantity.low
+    if quantity.high is not None:
+        usable &= number <= quantity.high
+    return Outcome(found=text(column), value=sf.when(usable, number.cast("float")))
 
 
 def event_columns(catalog: Catalog) -> list[str]:
@@ -74,6 +87,7 @@ def event_columns(catalog: Catalog) -> list[str]:
         "event_id", "event_timestamp", "created_timestamp",
         *(entity.column for entity in catalog.entities),
         *(task.column for task in catalog.tasks),
+        *(quantity.name for quantity in catalog.quantities),
         *(feature.name for feature in catalog.context),
     ]  # fmt: skip
 
@@ -84,7 +98,8 @@ def event_rows(
     *,
     ids: Mapping[str, Column],
     time: Column,
-    labels: Mapping[str, Label],
+    labels: Mapping[str, Outcome],
+    quantities: Mapping[str, Outcome] | None = None,
     event_id: Column | None = None,
     created: Column | None = None,
 ) -> DataFrame:
@@ -96,6 +111,7 @@ def event_rows(
         ids: entity name to its id, for every entity of the catalog.
         time: when it happened.
         labels: task name to its label.
+        quantities: quantity name to its value, for every quantity of the catalog.
         event_id: what names an event within its day; by default user, item and time do.
         created: when it was learnt of; by default, and where null, when it happened.
     """
@@ -107,8 +123,12 @@ def event_rows(
     named = named.withColumn("created_timestamp", learnt if created is None else sf.coalesce(created, learnt))
     for task, label in labels.items():
         named = named.withColumn(f"label_{task}", label.value)
+    numbers = quantities or {}
+    named = named.withColumns({name: number.value for name, number in numbers.items()})
     named = named.withColumn("hour", sf.hour("event_timestamp").cast("string"))
-    return named.select(*event_columns(catalog), _reason(labels).alias("reason"), "raw", "source", "line")
+    return named.select(
+        *event_columns(catalog), _reason(labels, numbers).alias("reason"), "raw", "source", "line"
+    )
 
 
 def _event_name() -> Column:
@@ -119,7 +139,7 @@ def _event_name() -> Column:
     )  # fmt: skip
 
 
-def _reason(labels: Mapping[str, Label]) -> Column:
+def _reason(labels: Mapping[str, Outcome], quantities: Mapping[str, Outcome]) -> Column:
     """The first thing that makes a row unusable; null where nothing does."""
     checks = [(sf.col("malformed"), "the row has another number of fields than its header")]
     checks += [
@@ -133,6 +153,10 @@ def _reason(labels: Mapping[str, Label]) -> Column:
     checks += [
         (label.found.isNotNull() & label.value.isNull(), f"label {task} is not readable")
         for task, label in labels.items()
+    ]
+    checks += [
+        (number.found.isNotNull() & number.value.isNull(), f"{name} is not a number within its bounds")
+        for name, number in quantities.items()
     ]
     return sf.coalesce(*(sf.when(failed, sf.lit(reason)) for failed, reason in checks))
 

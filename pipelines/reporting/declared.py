@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
+from features.declarations.windows import label
 from pipelines.lake import Lake
 from pipelines.reporting.blocks import Cell, Group, Prose, Section, Table
 from pipelines.reporting.words import count, plural
@@ -46,8 +47,8 @@ def _row(lake: Lake, view: View, ds: date) -> tuple[Cell, ...]:
 def _window(view: View) -> str:
     match view:
         case FeatureGroup():
-            return ", ".join(str(window) for window in view.windows)
+            return ", ".join(label(window) for window in view.all_windows)
         case SequenceGroup():
-            return f"{view.window}, last {view.length}"
+            return f"{label(view.window)}, last {view.length}"
         case Profile():
             return "\u2013"

@@ -45,6 +45,9 @@ def events(catalog: Catalog, ds: date, rows: int = 40) -> pa.Table:
         columns[entity.column] = pa.array(rng.integers(0, 50, rows).astype(str))
     for task in catalog.tasks:
         columns[task.column] = pa.array(np.arange(rows) % 2, pa.int8())
+    for quantity in catalog.quantities:
+        low = 0.0 if quantity.low is None else quantity.low
+        columns[quantity.name] = pa.array(rng.uniform(low, low + 1.0, rows), pa.float32())
     return pa.table(columns | {feature.name: values(feature, rows, rng) for feature in catalog.context})
 
 
@@ -64,7 +67,8 @@ def snapshot(view: View, instant: datetime, rows: int = 20, width: int = 3) -> p
 
 def training_set(catalog: Catalog, service: str, parts: Sequence[pa.Table]) -> pa.Table:
     """Events of some days, with a value for every feature of a service."""
-    rows = pa.concat_tables(parts).drop_columns(["created_timestamp"])
+    later = ["created_timestamp", *(quantity.name for quantity in catalog.quantities)]
+    rows = pa.concat_tables(parts).drop_columns(later)
     rng = np.random.default_rng(0)
     for name, feature in catalog.service_columns(service):
         rows = rows.append_column(name, values(feature, rows.num_rows, rng))
@@ -81,6 +85,8 @@ def values(feature: Feature, rows: int, rng: np.random.Generator, width: int = 3
         return pa.array(rng.integers(0, 5, rows).astype(str))
     low = 0.0 if feature.low is None else feature.low
     high = low + 1.0 if feature.high is None else feature.high
+    if feature.dtype is DType.INT:
+        return pa.array(rng.integers(int(low), int(high) + 1000, rows), pa.int64())
     return pa.array(rng.uniform(low, high, rows)).cast(ARROW[feature.dtype])
 
 

@@ -42,6 +42,7 @@ def put_events(settings: Settings, ds: date, events: Iterable[Event], passed: bo
             "author_id": pa.array([f"author of {row[1]}" for row in rows], text),
             "label_click": pa.array([row[3] for row in rows], pa.int8()),
             "label_like": pa.array([0 for _ in rows], pa.int8()),
+            "dwell_seconds": pa.array([1.5 for _ in rows], pa.float32()),
             "hour": pa.array(["0" for _ in rows], text),
         }
     )

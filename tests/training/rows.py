@@ -58,7 +58,8 @@ def training_rows(
                 values = rng.normal(size=rows) + taste[:, 0]
                 columns[name] = pa.array(values.astype(np.float32), mask=rng.random(rows) < 0.1)
             case DType.INT:
-                columns[name] = pa.array(rng.integers(0, 9, rows))
+                since = instants + begin - rng.integers(1, 10**12, rows)
+                columns[name] = pa.array(since, mask=rng.random(rows) < 0.1)
             case DType.STRING:
                 columns[name] = pa.array(rng.choice(["a", "b", None], rows).tolist(), pa.string())
             case DType.STRINGS:

@@ -28,6 +28,7 @@ from training.sealed import sealed_folder
 
 EVENT_TIME = "event_timestamp"
 DAY_MICROSECONDS = 86_400_000_000
+HOUR_MICROSECONDS = 3_600_000_000
 MIN_ID_COUNT = 2
 """An id seen once teaches its embedding nothing but that row's labels; it stays unseen."""
 CHUNK = 262_144
@@ -88,7 +89,7 @@ class Encoder:
 
         Args:
             columns: every column of the specification, N values each, and `event_timestamp` (a
-                timestamp, or microseconds since 1970 UTC) where there are ages.
+                timestamp, or microseconds since 1970 UTC) where there are ages or elapsed hours.
 
         Raises:
             EncodingError: a column is missing, or the lists of a row differ in length.
@@ -100,8 +101,7 @@ class Encoder:
         rows = len(ids[0])
         numeric = np.empty((rows, len(spec.numerics)), dtype=np.float32)
         for position, number in enumerate(spec.numerics):
-            values = _scaled(_column(columns, number.column), number.default, log=number.log)
-            numeric[:, position] = (values - number.mean) / number.std
+            numeric[:, position] = (_scaled(columns, number) - number.mean) / number.std
         sequence, ages, mask = self._recent(columns, rows)
         scenario = next(
             index for field, index in zip(spec.ids, ids, strict=True) if field.column == spec.scenario_table
@@ -173,7 +173,7 @@ def fit(catalog: Catalog, service: str, training_rows: pa.Table) -> Encoder:
         match feature.encoding:
             case Encoding.ID | Encoding.CATEGORY:
                 ids.append(IdField(column=column, role=feature.role, encoding=feature.encoding, table=table))
-            case Encoding.NUMERIC | Encoding.LOG:
+            case Encoding.NUMERIC | Encoding.LOG | Encoding.ELAPSED:
                 numerics.append(_fit_number(training_rows, column, feature))
             case Encoding.SEQUENCE:
                 sequences.append(SequenceField(column=column, table=table))
@@ -259,24 +259,32 @@ def _features(catalog: Catalog, service: str) -> Iterator[tuple[str, Feature]]:
 
 
 def _fit_number(rows: pa.Table, column: str, feature: Feature) -> NumericField:
-    log = feature.encoding is Encoding.LOG
-    default = float(feature.default or 0.0)
-    values = _scaled(_column(rows, column), default, log=log)
-    spread = float(values.std())
-    return NumericField(
+    field = NumericField(
         column=column,
         role=feature.role,
-        log=log,
-        default=default,
-        mean=float(values.mean()),
-        # A column that is constant in training says nothing; its units would be magnified a millionfold.
-        std=spread if spread > 1e-6 else 1.0,
+        log=feature.encoding is not Encoding.NUMERIC,
+        elapsed=feature.encoding is Encoding.ELAPSED,
+        default=float(feature.default or 0.0),
+        mean=0.0,
+        std=1.0,
     )
+    values = _scaled(rows, field)
+    spread = float(values.std())
+    # A column that is constant in training says nothing; its units would be magnified a millionfold.
+    return field.model_copy(update={"mean": float(values.mean()), "std": spread if spread > 1e-6 else 1.0})
 
 
-def _scaled(column: Column, default: float, *, log: bool) -> NDArray[np.float64]:
-    values = numbers(column, default)
-    return np.log1p(np.maximum(values, 0.0)) if log else values
+def _scaled(columns: Mapping[str, Column] | pa.Table, field: NumericField) -> NDArray[np.float64]:
+    """A field's values before they are standardised, float64 [N]."""
+    column = _column(columns, field.column)
+    if field.elapsed:
+        # Instants of this age would lose their last hours in a float32, so they are subtracted first.
+        now = microseconds(_column(columns, EVENT_TIME)).astype(np.float64)
+        values = (now - numbers(column, np.nan)) / HOUR_MICROSECONDS
+        values[np.isnan(values)] = field.default
+    else:
+        values = numbers(column, field.default)
+    return np.log1p(np.maximum(values, 0.0)) if field.log else values
 
 
 def _fit_vocabularies(

@@ -33,13 +33,15 @@ class NumericField(_Frozen):
     """A numeric column: position in `numeric`; encoded as (f(x) - mean) / std with f = log1p if `log`.
 
     Attributes:
-        default: raw value used where the column is null.
+        elapsed: whether the column holds an instant, and x is the hours from it to the row's event.
+        default: x where the column is null.
         mean, std: of f(x) on the training days; std is at least 1e-6.
     """
 
     column: str
     role: Role
     log: bool
+    elapsed: bool = False
     default: float
     mean: float
     std: float

@@ -23,7 +23,7 @@ from features.declarations.catalog import Catalog, Volume
 from features.declarations.catalogs import find_catalog
 from features.declarations.entities import USER
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import Profile, View
+from features.declarations.groups import FeatureGroup, Profile, View
 from features.declarations.mapping import Mapping, mapped_catalog
 
 CUSTOM = Mapping.model_validate(
@@ -99,7 +99,8 @@ def test_keys_of_a_view_are_unique_together_within_a_partition(catalog: Catalog,
     (unique,) = [
         check for check in suites.rows.expectations if isinstance(check, gxe.ExpectCompoundColumnsToBeUnique)
     ]
-    assert unique.column_list == ["ds", *(key.column for key in view.keys)]
+    instant = ["event_timestamp"] if isinstance(view, FeatureGroup) and view.intraday else []
+    assert unique.column_list == ["ds", *(key.column for key in view.keys), *instant]
 
 
 @all_catalogs

@@ -31,13 +31,15 @@ def test_every_declared_view_has_its_keys_features_and_ttl(catalog: Catalog) -> 
 
 
 def test_service_has_exactly_the_catalogs_columns_and_no_links(catalog: Catalog) -> None:
-    (service,) = compile_feast(catalog, LAKE).services
-    columns = [
-        f"{projection.name}__{field.name}"
-        for projection in service.feature_view_projections
-        for field in projection.features
-    ]
-    assert columns == [name for name, _ in catalog.service_columns("ranker_v1")]
+    services = compile_feast(catalog, LAKE).services
+    assert [service.name for service in services] == [service.name for service in catalog.services]
+    for service in services:
+        columns = [
+            f"{projection.name}__{field.name}"
+            for projection in service.feature_view_projections
+            for field in projection.features
+        ]
+        assert columns == [name for name, _ in catalog.service_columns(service.name)]
 
 
 def test_link_of_a_profile_is_a_field_of_its_view() -> None:

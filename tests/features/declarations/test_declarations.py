@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,25 @@ from features.declarations.catalogs import DATASETS, find_catalog
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, USER
 from features.declarations.errors import DeclarationError
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import Count, FeatureGroup, Rate, SequenceGroup, View
+from features.declarations.groups import FeatureGroup, SequenceGroup, View
+from features.declarations.measures import (
+    Count,
+    Distinct,
+    Last,
+    Max,
+    Mean,
+    Measure,
+    Min,
+    Rate,
+    Sum,
+    TimeSince,
+    Trend,
+)
+from features.declarations.quantities import Quantity
+from features.declarations.windows import DAY, HOUR, days, hours
 
+SECONDS = Quantity("seconds", low=0.0)
+BALANCE = Quantity("balance")
 DECLARED = [name for name in DATASETS if name != "custom"]
 
 
@@ -21,7 +39,7 @@ def group(**changes: object) -> FeatureGroup:
         "name": "user_engagement",
         "keys": (USER,),
         "measures": (Count(), Rate("click", prior=0.3)),
-        "windows": (1, 7),
+        "windows": days(1, 7),
         "role": Role.GENERAL,
     }
     return FeatureGroup(**(fields | changes))  # type: ignore[arg-type]
@@ -29,7 +47,9 @@ def group(**changes: object) -> FeatureGroup:
 
 def catalog(*views: View, services: tuple[Service, ...] = ()) -> Catalog:
     tasks = (Task("click", prior=0.3),)
-    return Catalog("test", tasks, (USER, ITEM, SCENARIO), views, services, Volume(0.1, 5.0))
+    return Catalog(
+        "test", tasks, (USER, ITEM, SCENARIO), views, services, Volume(0.1, 5.0), quantities=(SECONDS,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,14 +58,45 @@ def catalog(*views: View, services: tuple[Service, ...] = ()) -> Catalog:
         ({"name": "User-Engagement"}, r"must match \^\[a-z\]"),
         ({"name": "x; drop table events"}, "not a valid name"),
         ({"keys": ()}, "no keys"),
-        ({"windows": (0, 7)}, "shorter than a tile"),
-        ({"windows": (7, 1)}, "distinct and ascending"),
+        ({"measures": ()}, "measures nothing"),
+        ({"windows": ()}, "distinct and ascending"),
+        ({"windows": days(0, 7)}, "0 days is shorter than a tile"),
+        ({"windows": hours(6)}, "6 hours is shorter than a tile .*tile=HOUR"),
+        ({"windows": hours(36)}, "36 hours is no multiple of a tile"),
+        ({"windows": days(7, 1)}, "distinct and ascending"),
         ({"measures": (Count(), Count())}, "impressions_1d, impressions_7d more than once"),
+        ({"measures": (Trend(Count(), HOUR, DAY),)}, "1 hour is shorter than a tile"),
+        ({"tile": HOUR / 2}, "a tile is DAY or HOUR"),
+        ({"tile": HOUR, "windows": (HOUR / 2,)}, "shorter than a tile"),
+        ({"tile": HOUR, "windows": days(8)}, "8 days over hourly tiles is longer than 7 days"),
+        (
+            {"tile": HOUR, "measures": (Distinct(ITEM),)},
+            "distinct items cannot be kept exact within the hour",
+        ),
     ],
 )
 def test_feature_group_that_cannot_work_says_why(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(DeclarationError, match=sentence):
         group(**changes)
+
+
+@pytest.mark.parametrize(
+    ("declare", "sentence"),
+    [
+        (lambda: Rate("click", prior=1.5), "prior 1.5 must be within"),
+        (lambda: Rate("click", prior=0.5, strength=0.0), "strength 0.0 above 0"),
+        (lambda: Trend(Count(), DAY, DAY), "must be shorter than the long one"),
+        (lambda: Trend(Count(), DAY, DAY * 7, strength=0.0), "strength 0.0 must be above 0"),
+        (lambda: Trend(Sum(BALANCE), DAY, DAY * 7), "may be negative has no trend"),
+        (lambda: Quantity("seconds", low=2.0, high=1.0), "low 2.0 is above high 1.0"),
+        (lambda: Quantity("Seconds"), "not a valid name"),
+        (lambda: SequenceGroup("recent", (USER,), "click", (ITEM,), 0, DAY), "a length of at least 1"),
+        (lambda: SequenceGroup("recent", (USER,), "click", (ITEM,), 5, HOUR), "shorter than a tile"),
+    ],
+)
+def test_measure_that_cannot_work_says_why(declare: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(DeclarationError, match=sentence):
+        declare()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +106,8 @@ def test_feature_group_that_cannot_work_says_why(changes: dict[str, object], sen
         ({"max_null_share": 1.5}, "not a share"),
         ({"default": None}, "needs a numeric default"),
         ({"dtype": DType.STRINGS}, "cannot be encoded as numeric"),
+        ({"encoding": Encoding.ELAPSED}, "elapsed reads an event time"),
+        ({"max_psi": 0.0}, "max_psi 0.0 must be above 0"),
         ({"name": "like\n"}, "not a valid name"),
     ],
 )
@@ -74,10 +127,13 @@ def test_feature_that_cannot_work_says_why(feature: dict[str, object], sentence:
     ("views", "services", "sentence"),
     [
         ((group(), group()), (), "user_engagement twice"),
-        ((group(keys=(AUTHOR,)),), (), "keyed by author"),
+        ((group(keys=(AUTHOR,)),), (), "unknown entity author"),
         ((group(measures=(Rate("buy", prior=0.1),)),), (), "unknown task buy"),
         ((group(),), (Service("ranker_v1", ("other",)),), "unknown views: other"),
-        ((SequenceGroup("recent", (USER,), "buy", (ITEM,), 5, 7),), (), "unknown task buy"),
+        ((group(measures=(Mean(BALANCE, 0.0),)),), (), "unknown quantity balance.*they have seconds"),
+        ((group(measures=(Distinct(AUTHOR),)),), (), "unknown entity author"),
+        ((SequenceGroup("recent", (USER,), "buy", (ITEM,), 5, DAY * 7),), (), "unknown task buy"),
+        ((SequenceGroup("recent", (USER,), "click", (AUTHOR,), 5, DAY * 7),), (), "unknown entity author"),
     ],
 )
 def test_catalog_that_cannot_work_says_why(
@@ -91,6 +147,41 @@ def test_window_measures_become_features_in_order_of_windows() -> None:
     names = [feature.name for feature in group().features]
     assert names == ["impressions_1d", "click_rate_1d", "impressions_7d", "click_rate_7d"]
     assert group().ttl == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("measure", "name", "encoding", "default"),
+    [
+        (Sum("click"), "click_sum_7d", Encoding.LOG, 0.0),
+        (Sum(SECONDS), "seconds_sum_7d", Encoding.LOG, 0.0),
+        (Sum(BALANCE), "balance_sum_7d", Encoding.NUMERIC, 0.0),
+        (Mean(SECONDS, 3.0), "seconds_mean_7d", Encoding.NUMERIC, 3.0),
+        (Min(SECONDS, 3.0), "seconds_min_7d", Encoding.NUMERIC, 3.0),
+        (Max(SECONDS, 3.0), "seconds_max_7d", Encoding.NUMERIC, 3.0),
+        (Distinct(ITEM), "item_distinct_7d", Encoding.LOG, 0.0),
+        (Last(ITEM), "item_last_7d", Encoding.CATEGORY, None),
+        (TimeSince(), "impression_last_time_7d", Encoding.ELAPSED, 168.0),
+        (TimeSince("click"), "click_last_time_7d", Encoding.ELAPSED, 168.0),
+        (Trend(Count(), DAY, DAY * 7), "impressions_trend_1d_7d", Encoding.NUMERIC, 1.0),
+        (Trend(Sum("click"), DAY, DAY * 28), "click_trend_1d_28d", Encoding.NUMERIC, 1.0),
+    ],
+)
+def test_measure_becomes_a_feature_with_a_default(
+    measure: Measure, name: str, encoding: Encoding, default: float | None
+) -> None:
+    (feature,) = group(measures=(measure,), windows=days(7)).features
+    assert (feature.name, feature.encoding, feature.default) == (name, encoding, default)
+
+
+def test_windows_of_hours_are_named_so_and_reach_an_hour_further() -> None:
+    intraday = group(windows=hours(1, 24), tile=HOUR, measures=(Count(),))
+    assert [feature.name for feature in intraday.features] == ["impressions_1h", "impressions_1d"]
+    assert intraday.ttl == timedelta(hours=25)
+    assert intraday.reach == 2
+
+
+def test_a_trend_makes_the_group_reach_as_far_as_its_long_window() -> None:
+    assert group(measures=(Count(), Trend(Count(), DAY, DAY * 28))).reach == 28
 
 
 def test_rate_defaults_to_its_prior() -> None:

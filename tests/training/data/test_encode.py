@@ -26,9 +26,12 @@ def by_hand(encoder: Encoder, row: dict[str, object]) -> tuple[list, ...]:
         return values.index(value) + 1 if value in values else 0
 
     ids = [index(field.table, row[field.column]) for field in spec.ids]
+    now = int(row["event_timestamp"].timestamp() * 1e6)
     numeric = []
     for field in spec.numerics:
         value = field.default if row[field.column] is None else row[field.column]
+        if field.elapsed and row[field.column] is not None:
+            value = (now - value) / 3600e6
         value = math.log1p(max(value, 0.0)) if field.log else value
         numeric.append((value - field.mean) / field.std)
     length = spec.sequence_length
@@ -36,7 +39,6 @@ def by_hand(encoder: Encoder, row: dict[str, object]) -> tuple[list, ...]:
     for position, field in enumerate(spec.sequences):
         for slot, value in enumerate((row[field.column] or [])[:length]):
             sequence[slot, position] = index(field.table, value)
-    now = int(row["event_timestamp"].timestamp() * 1e6)
     ages = [(now - time) / 86400e6 for time in (row[spec.ages] or [])[:length]]
     mask = [True] * len(ages) + [False] * (length - len(ages))
     return ids, numeric, sequence, ages + [0.0] * (length - len(ages)), mask
@@ -71,6 +73,19 @@ def test_transform_takes_numpy_columns_as_a_lookup_returns_them():
     assert np.array_equal(ENCODER.transform(columns).ids, ENCODER.transform(rows).ids)
     assert np.array_equal(ENCODER.transform(columns).numeric, ENCODER.transform(rows).numeric)
     assert np.array_equal(ENCODER.transform(columns).ages, ENCODER.transform(rows).ages)
+
+
+def test_elapsed_hours_are_counted_from_the_rows_own_instant():
+    field = next(field for field in ENCODER.spec.numerics if field.elapsed)
+    position = ENCODER.spec.numerics.index(field)
+    rows = ROWS.slice(0, 1)
+    now = rows["event_timestamp"].cast(pa.int64())[0].as_py()
+    for held, hours in ((now - 2 * 3_600_000_000, 2.0), (now - 1, 0.0), (None, field.default)):
+        column = pa.array([held], pa.int64())
+        given = rows.set_column(rows.column_names.index(field.column), field.column, column)
+        expected = (math.log1p(hours) - field.mean) / field.std
+        found = ENCODER.transform(given).numeric[0, position]
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_transform_treats_null_lists_as_empty():

@@ -1,0 +1,118 @@
+"""Daily tiles and snapshots of feature groups.
+
+A tile holds what became known together of one key's events of one day; a snapshot of day D is folded
+from the tiles of the windows that end with D, as far as they were known when D ended. Each tile is
+spread over the snapshots it counts in, so one expression serves a single day (every tile then
+yields one row) and a backfill of many days in one job.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame, GroupedData
+from pyspark.sql import functions as sf
+
+from features.compile.spark.partials import (
+    SKETCH_SIZE,
+    Partial,
+    hashes_name,
+    partials_of,
+    value_of,
+    windowed,
+    windowed_partials,
+)
+from features.compile.spark.schemas import SPARK_TYPES
+from features.compile.spark.times import day_ending_at_or_after, known_instant
+from features.declarations.groups import FeatureGroup, SequenceGroup
+from features.declarations.measures import Distinct
+from features.declarations.windows import DAY
+
+
+def keyed_events(group: FeatureGroup | SequenceGroup, events: DataFrame) -> DataFrame:
+    """Events that have all of the group's keys, with the day whose snapshot is the first to know them."""
+    keyed = events.dropna(subset=key_columns(group))
+    return keyed.withColumn("known", day_ending_at_or_after(known_instant()))
+
+
+def key_columns(group: FeatureGroup | SequenceGroup) -> list[str]:
+    return [key.column for key in group.keys]
+
+
+def daily_tiles(group: FeatureGroup, events: DataFrame) -> DataFrame:
+    """The tiles of every day in `events`."""
+    keyed = keyed_events(group, events)
+    tile = ["ds", *key_columns(group), "known"]
+    parts = partials_of(group)
+    tiles = keyed.groupBy(*tile).agg(
+        *(part.folded(part.row).alias(part.name) for part in parts if part.row is not None)
+    )
+    for measure in group.measures:
+        if isinstance(measure, Distinct):
+            ids = _sketches(keyed, tile, measure.of.column, hashes_name(measure.of))
+            tiles = tiles.join(ids, tile, "left")
+    return tiles.select("ds", *key_columns(group), "known", *(part.name for part in parts))
+
+
+def daily_snapshots(group: FeatureGroup, tiles: DataFrame, start: date, end: date) -> DataFrame:
+    """The snapshots of `start`..`end`."""
+    summed = spread(group, tiles, start, end).agg(
+        *(_over(part, window) for part, window in windowed_partials(group))
+    )
+    return summed.select(*key_columns(group), *snapshot_times(), *feature_columns(group), day_of_snapshot())
+
+
+def spread(group: FeatureGroup | SequenceGroup, tiles: DataFrame, start: date, end: date) -> GroupedData:
+    """Each tile beside every snapshot of `start`..`end` that it counts in, grouped by snapshot and key.
+
+    `age` is how many days before the snapshot's the tile lies. A tile still yields a row on the day
+    after it has left the longest window: a key without any other is told so, once, with zeros or
+    empty lists; otherwise its last sums would be served as if they still held.
+    """
+    known_in_time = sf.col("known") < sf.date_add("ds", group.reach)
+    first = sf.greatest("ds", "known", sf.lit(start))
+    last = sf.least(sf.date_add("ds", group.reach), sf.lit(end))
+    return (
+        tiles.where(known_in_time & (first <= last))
+        .withColumn("snapshot", sf.explode(sf.sequence(first, last)))
+        .withColumn("age", sf.datediff("snapshot", "ds"))
+        .groupBy("snapshot", *key_columns(group))
+    )
+
+
+def within(window: timedelta, column: str) -> Column:
+    """A tile's column where the tile lies within the window, null elsewhere."""
+    return sf.when(sf.col("age") < window // DAY, sf.col(column))
+
+
+def snapshot_times() -> tuple[Column, Column]:
+    """A snapshot is of, and was known at, the first instant after its day."""
+    instant = sf.to_timestamp(sf.date_add("snapshot", 1))
+    return instant.alias("event_timestamp"), instant.alias("created_timestamp")
+
+
+def day_of_snapshot() -> Column:
+    return sf.col("snapshot").alias("ds")
+
+
+def feature_columns(group: FeatureGroup) -> list[Column]:
+    """The features of a frame that has every windowed partial."""
+    return [
+        value_of(measure, window).cast(SPARK_TYPES[feature.dtype]).alias(feature.name)
+        for (measure, window), feature in zip(group.measured_windows, group.features, strict=True)
+    ]
+
+
+def _over(part: Partial, window: timedelta) -> Column:
+    return part.folded(within(window, part.name)).alias(windowed(part.name, window))
+
+
+def _sketches(events: DataFrame, tile: list[str], column: str, name: str) -> DataFrame:
+    """The smallest hashes of a column's distinct values, ascending.
+
+    Repeated values are removed first and across all tasks: the smallest of a busy key are then picked
+    from a heap of bounded size instead of collecting every one of its events.
+    """
+    hashed = events.where(sf.col(column).isNotNull()).select(*tile, sf.xxhash64(column).alias("hash"))
+    smallest = sf.array_sort(sf.min_by("hash", "hash", SKETCH_SIZE))
+    return hashed.distinct().groupBy(*tile).agg(smallest.alias(name))
