@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format airflow bench-stores lock clean
+.PHONY: help demo test test-quick lint format docs airflow bench-stores lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -33,6 +33,9 @@ lint: .venv/.ready ## ruff, mypy --strict and the import layering
 format: .venv/.ready ## let ruff put the code in order
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: .venv/.ready ## write the feature catalog page, docs/features.md, from the declarations
+	$(PY) -m features.compile.page > docs/features.md
 
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
 	$(PY) infra/airflow/standalone.py

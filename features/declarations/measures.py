@@ -14,7 +14,7 @@ from features.declarations.entities import Entity
 from features.declarations.errors import DeclarationError
 from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.quantities import Quantity
-from features.declarations.windows import label, words
+from features.declarations.windows import label, last, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def windows_of(measure: Measure, windows: tuple[timedelta, ...]) -> tuple[timede
 
 def feature_of(measure: Measure, window: timedelta, role: Role) -> Feature:
     """What a measure over a window is as a feature; a trend names its windows itself."""
-    name, span = measured(measure), f"in the last {words(window)}"
+    name, span = measured(measure), f"in {last(window)}"
     match measure:
         case Count():
             return Feature(
@@ -248,5 +248,5 @@ def feature_of(measure: Measure, window: timedelta, role: Role) -> Feature:
             return Feature(
                 f"{name}_trend_{label(short)}_{label(long)}", DType.FLOAT, role, Encoding.NUMERIC,
                 default=1.0, low=0.0, high=float(long / short),
-                description=f"daily {name} of the last {words(short)} over those of the last {words(long)}",
+                description=f"daily {name} of {last(short)} over those of {last(long)}",
             )  # fmt: skip

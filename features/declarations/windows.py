@@ -27,3 +27,8 @@ def words(window: timedelta) -> str:
     """A window in a sentence: "7 days", "1 hour"."""
     unit, name = (DAY, "day") if window % DAY == timedelta(0) else (HOUR, "hour")
     return f"{window // unit} {name}{'' if window == unit else 's'}"
+
+
+def last(window: timedelta) -> str:
+    """A window that ends now, in a sentence: "the last 7 days", "the last hour"."""
+    return f"the last {words(window).removeprefix('1 ')}"
