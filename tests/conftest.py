@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.settings import Settings
-from tests.homes import make_home
+from tests.homes import TINY, make_home
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +32,4 @@ def home(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def simulated_settings(home: Callable[..., Path]) -> Settings:
     """Settings of a simulated log of six days and 3,000 events, in an empty home of its own."""
-    tiny = {
-        "days": {"start": "2026-01-01", "end": "2026-01-06"},
-        "split": {"train": 2, "validation": 1, "test": 1},
-        "simulation": {"users": 200, "items": 50, "scenarios": 3, "events_per_day": 500, "seed": 7},
-    }
-    return Settings(home=home("simulated", datasets={"simulated": tiny}), raw=None)
+    return Settings(home=home("simulated", datasets={"simulated": TINY}), raw=None)

@@ -9,6 +9,13 @@ import yaml
 
 from pipelines.settings import CHECKOUT
 
+# A simulated log of six days and 3,000 events.
+TINY = {
+    "days": {"start": "2026-01-01", "end": "2026-01-06"},
+    "split": {"train": 2, "validation": 1, "test": 1},
+    "simulation": {"users": 200, "items": 50, "scenarios": 3, "events_per_day": 500, "seed": 7},
+}
+
 
 def make_home(folder: Path, dataset: str, **sections: dict[str, Any]) -> Path:
     """Write the checkout's params.yaml into `folder`, with `dataset` chosen and sections replaced.
