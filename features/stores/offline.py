@@ -1,31 +1,33 @@
-"""Feast's offline store over the lake: an exact point-in-time join on DuckDB."""
+"""Feast's offline store over the lake: an exact point-in-time join, on DuckDB or on Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import pyarrow as pa
 from feast import FeatureView, RepoConfig
 from feast.data_source import DataSource
 from feast.feature_logging import LoggingConfig, LoggingSource
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel
 from feast.types import Array, FeastType, Float32, Int64, String
+from pydantic import Field
 
 from features.stores.errors import StoreError
 from features.stores.point_in_time import join
-from features.stores.retrieval import DuckRetrievalJob
-from features.stores.rows import rows_of
+from features.stores.pull import pull
+from features.stores.retrieval import LakeRetrievalJob
 from features.stores.source import LakeSource
-from features.stores.spine import SpineLike
-from features.stores.sql import connect, listed, quoted
-from features.stores.values import since_epoch
+from features.stores.sql import MEMORY_LIMIT
 from features.stores.views import Column, ViewColumns
+
+if TYPE_CHECKING:
+    from features.stores.spark_spine import SparkSpineLike
 
 _SQL_TYPES = (
     (Float32, "FLOAT"),
@@ -37,15 +39,27 @@ _SQL_TYPES = (
 
 
 class GatehouseOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
-    """Names the store in feature_store.yaml; there is nothing to set."""
+    """The store in feature_store.yaml.
+
+    Attributes:
+        engine: what joins. A spine that is a Spark frame is joined on Spark whatever stands here.
+        memory_limit: what DuckDB holds in memory; the rest goes to a temporary folder.
+        spark_conf: settings of the Spark session, where none is active.
+    """
 
     type: Literal["features.stores.offline.GatehouseOfflineStore"] = (
         "features.stores.offline.GatehouseOfflineStore"
     )
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    memory_limit: str = MEMORY_LIMIT
+    spark_conf: dict[str, str] = Field(default_factory=dict)
 
 
 class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
-    """Reads lake tables through their manifests; see features.stores.point_in_time for what is joined."""
+    """Reads lake tables through their manifests; see features.stores.point_in_time for what is joined.
+
+    Spark is imported where it is used, as most processes never do.
+    """
 
     supports_filter_by_created_timestamp = True
 
@@ -54,16 +68,17 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: SpineLike | None,
+        entity_df: SparkSpineLike | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         **kwargs: Any,
-    ) -> RetrievalJob:
-        """Join features to a spine: a pandas frame, an Arrow table, a Parquet path or a DuckDB query.
+    ) -> LakeRetrievalJob:
+        """Join features to a spine.
 
-        Rows created after the spine row's instant are never used, so Feast's
-        filter_by_created_timestamp changes nothing here.
+        A spine is a pandas frame, an Arrow table, a Parquet path, a query in the engine's SQL or a Spark
+        frame; the Spark engine's job has `to_spark_df`. Rows created after the spine row's instant are
+        never used, so Feast's filter_by_created_timestamp changes nothing here.
 
         Raises:
             NotImplementedError: no spine was given; a range of time alone is not supported.
@@ -72,16 +87,20 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
             raise NotImplementedError(
                 "features of a time range without a spine are not supported; pass an entity_df"
             )
-        spine = entity_df
+        settings, spine = config.offline_store, entity_df
         views = tuple(_view_columns(view, feature_refs, full_feature_names) for view in feature_views)
-        return DuckRetrievalJob(
-            lambda: join(spine, views),
-            full_feature_names=full_feature_names,
-            on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
-            metadata=RetrievalMetadata(
+        shared: dict[str, Any] = {
+            "full_feature_names": full_feature_names,
+            "on_demand_feature_views": OnDemandFeatureView.get_requested_odfvs(
+                feature_refs, project, registry
+            ),
+            "metadata": RetrievalMetadata(
                 features=feature_refs, keys=sorted({key for view in views for key in view.keys.values()})
             ),
-        )
+        }
+        if settings.engine == "spark" or _is_spark_frame(spine):
+            return _spark_job(settings, spine, views, shared)
+        return LakeRetrievalJob(lambda: join(spine, views, memory_limit=settings.memory_limit), **shared)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -93,14 +112,10 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
         created_timestamp_column: str | None,
         start_date: datetime,
         end_date: datetime,
-    ) -> RetrievalJob:
+    ) -> LakeRetrievalJob:
         """The newest row, by (event, created), of each key within start_date..end_date, both included."""
-        newest = (
-            f"QUALIFY row_number() OVER (PARTITION BY {_key_aliases(join_key_columns)} "
-            "ORDER BY event DESC, created DESC, place DESC) = 1"
-        )
         view = _table(data_source, join_key_columns, feature_name_columns)
-        return DuckRetrievalJob(lambda: _pull(view, start_date, end_date, newest))
+        return _pull_job(config, view, start_date, end_date, newest=True)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -112,10 +127,10 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
         created_timestamp_column: str | None = None,
         start_date: datetime | None = None,
         end_date: datetime | None = None,
-    ) -> RetrievalJob:
+    ) -> LakeRetrievalJob:
         """All rows within start_date..end_date, both included; None leaves that side open."""
         view = _table(data_source, join_key_columns, feature_name_columns)
-        return DuckRetrievalJob(lambda: _pull(view, start_date, end_date))
+        return _pull_job(config, view, start_date, end_date, newest=False)
 
     @staticmethod
     def offline_write_batch(
@@ -141,6 +156,44 @@ class GatehouseOfflineStore(OfflineStore):  # type: ignore[misc]
         raise NotImplementedError(
             "the lake is written by the stages only; logged features cannot be added to it"
         )
+
+
+def _spark_job(
+    settings: GatehouseOfflineStoreConfig, spine: Any, views: tuple[ViewColumns, ...], shared: dict[str, Any]
+) -> LakeRetrievalJob:
+    from features.stores.spark_point_in_time import join_views
+    from features.stores.spark_retrieval import SparkRetrievalJob
+    from features.stores.spark_session import spark_session
+    from features.stores.spark_spine import load_spark_spine
+
+    def frame() -> Any:
+        spark = spark_session(settings.spark_conf)
+        loaded = load_spark_spine(spark, spine)
+        return join_views(spark, loaded, views), loaded.batches
+
+    return SparkRetrievalJob(frame, **shared)
+
+
+def _pull_job(
+    config: RepoConfig, view: ViewColumns, start: datetime | None, end: datetime | None, *, newest: bool
+) -> LakeRetrievalJob:
+    settings = config.offline_store
+    if settings.engine == "duckdb":
+        return LakeRetrievalJob(
+            lambda: pull(view, start, end, newest=newest, memory_limit=settings.memory_limit)
+        )
+    from features.stores.spark_pull import spark_pull
+    from features.stores.spark_retrieval import SparkRetrievalJob
+    from features.stores.spark_session import spark_session
+
+    return SparkRetrievalJob(
+        lambda: (spark_pull(spark_session(settings.spark_conf), view, start, end, newest=newest), None)
+    )
+
+
+def _is_spark_frame(spine: object) -> bool:
+    """Told without importing Spark, which takes its time."""
+    return any(kind.__module__.startswith("pyspark.sql") for kind in type(spine).__mro__)
 
 
 def _view_columns(view: FeatureView, feature_refs: list[str], full_feature_names: bool) -> ViewColumns:
@@ -174,30 +227,6 @@ def _table(data_source: DataSource, keys: list[str], features: list[str]) -> Vie
         event_timestamp=source.timestamp_field,
         created_timestamp=source.created_timestamp_column,
     )
-
-
-def _pull(
-    view: ViewColumns, start: datetime | None, end: datetime | None, qualify: str = ""
-) -> Iterator[pa.Table]:
-    """The table's rows within start..end, ordered by key and time."""
-    keys = (f"k{index} AS {quoted(key)}" for index, key in enumerate(view.keys))
-    features = (f"f{index} AS {quoted(column.output)}" for index, column in enumerate(view.columns))
-    times = (
-        f"make_timestamptz(event) AS {quoted(view.event_timestamp)}",
-        f"make_timestamptz(created) AS {quoted(view.created_timestamp)}",
-    )
-    earliest = None if start is None else since_epoch(start)
-    latest = None if end is None else since_epoch(end)
-    with connect() as connection:
-        relation = rows_of(connection, view, earliest, latest).whole
-        yield connection.sql(
-            f"SELECT {listed((*keys, *features, *times))} FROM ({relation}) {qualify} "
-            f"ORDER BY {_key_aliases(view.keys)}, event, created, place"
-        ).to_arrow_table()
-
-
-def _key_aliases(keys: list[str] | dict[str, str]) -> str:
-    return listed(f"k{index}" for index in range(len(keys)))
 
 
 def _lake_source(source: DataSource) -> LakeSource:

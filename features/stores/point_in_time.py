@@ -100,10 +100,9 @@ def _find(
 
 
 def _in_order(connection: duckdb.DuckDBPyConnection) -> str:
-    """SQL for the rows of `known` that may be used at some instant, ranked so that the last one known wins."""
+    """SQL for the rows of `known` that may be used at some instant, in `rank` ordered by when they may."""
     late, early = first_row(
-        connection,
-        "SELECT coalesce(bool_or(created > event), false), coalesce(bool_or(created < event), false) FROM known",
+        connection, "SELECT bool_or(created > event), bool_or(created < event) FROM known"
     )
     if not late and not early:
         return f"SELECT key, event, place, {_pair('event', 'place')} AS rank FROM known"

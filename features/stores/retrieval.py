@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +16,8 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 
-class DuckRetrievalJob(RetrievalJob):  # type: ignore[misc]
-    """Tables that DuckDB yields one after the other; nothing runs before they are asked for."""
+class LakeRetrievalJob(RetrievalJob):  # type: ignore[misc]
+    """Tables that are made one after the other; nothing runs before they are asked for."""
 
     def __init__(
         self,
@@ -44,24 +44,11 @@ class DuckRetrievalJob(RetrievalJob):  # type: ignore[misc]
         return self._metadata
 
     def to_parquet(self, path: Path) -> int:
-        """Write the result to one Parquet file, a chunk at a time, and return its row count.
+        """Write the result to one Parquet file, a table at a time, and return its row count.
 
         The file appears whole or not at all. On-demand views are not computed.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        rows = 0
-        try:
-            tables = self._tables()
-            first = next(tables)
-            with pq.ParquetWriter(draft, first.schema, compression="zstd") as writer:
-                for table in _chain(first, tables):
-                    writer.write_table(table)
-                    rows += table.num_rows
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return rows
+        return write_whole(path, self._tables())
 
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
@@ -87,6 +74,24 @@ class DuckRetrievalJob(RetrievalJob):  # type: ignore[misc]
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
+
+
+def write_whole(path: Path, tables: Iterable[pa.Table]) -> int:
+    """Write `tables`, at least one, to a Parquet file that appears whole or not at all; its row count."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    rows = 0
+    try:
+        waiting = iter(tables)
+        first = next(waiting)
+        with pq.ParquetWriter(draft, first.schema, compression="zstd") as writer:
+            for table in _chain(first, waiting):
+                writer.write_table(table)
+                rows += table.num_rows
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return rows
 
 
 def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:

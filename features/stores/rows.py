@@ -39,7 +39,7 @@ def rows_of(
 
     A created time that is missing is the event's. A feature that a file lacks is null.
     """
-    files = data_files(view.folder, _datetime(earliest), _datetime(latest))
+    files = data_files(view.folder, datetime_of(earliest), datetime_of(latest))
     if not files:
         return _no_rows(view)
     source = f"read_parquet([{listed(text(str(file)) for file in files)}], union_by_name = true)"
@@ -77,5 +77,6 @@ def _no_rows(view: ViewColumns) -> Rows:
     )
 
 
-def _datetime(microseconds: int | None) -> datetime | None:
+def datetime_of(microseconds: int | None) -> datetime | None:
+    """The instant so many microseconds after 1970, where there is one."""
     return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)

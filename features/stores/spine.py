@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -17,6 +17,7 @@ from features.stores.errors import SpineError
 from features.stores.sql import column_types, first_row, quoted, text
 
 SpineLike: TypeAlias = pd.DataFrame | pa.Table | str | Path
+Batches: TypeAlias = Callable[[int], Iterator[pa.Table]]  # tables of at most so many rows, in order
 EVENT_TIMESTAMP = "event_timestamp"
 
 
@@ -34,7 +35,7 @@ class Spine:
     relation: str
     types: dict[str, str]
     timestamp: str
-    batches: Callable[[int], Iterator[pa.Table]]
+    batches: Batches
 
     @property
     def columns(self) -> list[str]:
@@ -75,14 +76,12 @@ def timestamp_column(types: dict[str, str]) -> str:
     )
 
 
-def _relation(
-    connection: duckdb.DuckDBPyConnection, spine: SpineLike
-) -> tuple[str, Callable[[int], Iterator[pa.Table]]]:
+def _relation(connection: duckdb.DuckDBPyConnection, spine: Any) -> tuple[str, Batches]:
     """SQL that yields the spine's rows with their numbers, and how to read its own columns in order."""
     if is_parquet(spine):
         path = str(spine)
         numbered = f"read_parquet({text(path)}, file_row_number = true)"
-        return f"(SELECT * RENAME (file_row_number AS __row) FROM {numbered})", lambda size: _of_file(
+        return f"(SELECT * RENAME (file_row_number AS __row) FROM {numbered})", lambda size: of_file(
             path, size
         )
     if isinstance(spine, str):
@@ -93,15 +92,17 @@ def _relation(
         return "spine", lambda size: _of_query(connection, size)
     table = pa.Table.from_pandas(spine, preserve_index=False) if isinstance(spine, pd.DataFrame) else spine
     connection.register("spine", table.append_column("__row", pa.array(np.arange(table.num_rows))))
-    return "spine", lambda size: _of_table(table, size)
+    return "spine", lambda size: of_table(table, size)
 
 
-def _of_table(table: pa.Table, size: int) -> Iterator[pa.Table]:
+def of_table(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """Slices of `table`, at least one."""
     for start in range(0, max(table.num_rows, 1), size):
         yield table.slice(start, size)
 
 
-def _of_file(path: str, size: int) -> Iterator[pa.Table]:
+def of_file(path: str, size: int) -> Iterator[pa.Table]:
+    """A Parquet file's rows, in order, as at least one table."""
     with pq.ParquetFile(path) as file:
         yield from _tables(file.iter_batches(batch_size=size), file.schema_arrow)
 

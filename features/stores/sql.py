@@ -1,4 +1,4 @@
-"""DuckDB: a connection, and SQL whose names and text are quoted, so that none can be read as anything else."""
+"""DuckDB: a connection, and SQL whose names and text are quoted, so that none reads as anything else."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Row:
     item: str | None
     event: datetime
     created: datetime | None
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)

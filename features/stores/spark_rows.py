@@ -1,0 +1,71 @@
+"""A lake table's rows as Spark reads them: keys, features, instants, and each row's place."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructType, TimestampNTZType
+
+from features.stores.partitions import data_files
+from features.stores.rows import datetime_of
+from features.stores.views import ViewColumns
+
+_TYPES = {
+    "FLOAT": "float", "BIGINT": "bigint", "VARCHAR": "string",
+    "VARCHAR[]": "array<string>", "BIGINT[]": "array<bigint>",
+}  # fmt: skip
+
+
+def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest: int | None) -> DataFrame:
+    """The view's rows with `event` in earliest..latest, microseconds since 1970; None leaves a side open.
+
+    Columns are k0, k1, ... (keys), f0, f1, ... (features), event, created and place: of two rows, the
+    one of the later file, or later in a file, has the larger place. A created time that is missing is
+    the event's. A feature that a file lacks is null.
+    """
+    files = [str(file) for file in data_files(view.folder, datetime_of(earliest), datetime_of(latest))]
+    schema = _schema(spark.read.parquet(files[-1]).schema if files else StructType(), view)
+    if files:
+        table = spark.read.schema(schema).option("basePath", str(view.folder)).parquet(*files)
+        index = F.substring_index("_metadata.file_name", "-", 1).cast("int")
+        ds = F.col("ds") if "ds" in table.columns else F.lit(None).cast("date")
+        place = F.struct(ds, index, "_metadata.row_index")
+    else:
+        table, place = spark.createDataFrame([], schema), F.struct(F.lit(0))
+    event = microseconds(table, view.event_timestamp)
+    rows = table.select(
+        *(named(key).alias(f"k{number}") for number, key in enumerate(view.keys)),
+        *(named(column.name).alias(f"f{number}") for number, column in enumerate(view.columns)),
+        event.alias("event"),
+        F.coalesce(microseconds(table, view.created_timestamp), event).alias("created"),
+        place.alias("place"),
+    ).where("event IS NOT NULL")
+    if earliest is not None:
+        rows = rows.where(F.col("event") >= earliest)
+    return rows if latest is None else rows.where(F.col("event") <= latest)
+
+
+def microseconds(frame: DataFrame, column: str) -> SparkColumn:
+    """A time column as whole microseconds since 1970; naive times are UTC, whatever the session's zone."""
+    if isinstance(frame.schema[column].dataType, TimestampNTZType):
+        epoch = F.lit("1970-01-01 00:00:00").cast("timestamp_ntz")
+        return F.timestamp_diff("MICROSECOND", epoch, named(column))
+    return F.unix_micros(named(column))
+
+
+def named(column: str) -> SparkColumn:
+    """A column by its very name, dots and all."""
+    return F.col("`" + column.replace("`", "``") + "`")
+
+
+def _schema(written: StructType, view: ViewColumns) -> StructType:
+    """What to read: columns as the newest file has them, and as declared where it lacks them."""
+    schema = StructType()
+    for name in (*view.keys, view.event_timestamp, view.created_timestamp):
+        fallback = StringType() if name in view.keys else "timestamp"
+        schema.add(name, written[name].dataType if name in written.names else fallback)
+    for column in view.columns:
+        known = column.name in written.names
+        schema.add(column.name, written[column.name].dataType if known else _TYPES[column.sql_type])
+    return schema

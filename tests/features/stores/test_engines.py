@@ -1,0 +1,156 @@
+"""The oracle, DuckDB and Spark on the same random tables, equal to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.stores.point_in_time import join
+from features.stores.spark_point_in_time import join_views
+from features.stores.spark_retrieval import SparkRetrievalJob
+from features.stores.spark_slices import hot_keys
+from features.stores.spark_spine import INSTANT, load_spark_spine
+from features.stores.views import Column, ViewColumns
+from pipelines.lake import Lake
+from tests.features.stores.tables import (
+    MICROSECOND,
+    START,
+    At,
+    Row,
+    newest_known,
+    spine_of,
+    view_of,
+    write_rows,
+)
+
+pytestmark = pytest.mark.spark
+
+Kind = TypeVar("Kind", Row, At)
+DAY = timedelta(days=1)
+TTLS = (timedelta(0), MICROSECOND, DAY, 2 * DAY)
+# Keys whose concatenations coincide, instants that meet to the microsecond and cross midnight.
+users = st.sampled_from(["1", "12", "", None])
+items = st.sampled_from(["23", "3", "123", None])
+instants = st.builds(
+    lambda days, us: START + days * DAY + us * MICROSECOND, st.integers(0, 2), st.integers(-1, 2)
+)
+rows = st.lists(
+    st.builds(
+        Row,
+        user=users,
+        item=items,
+        event=instants,
+        created=st.one_of(st.none(), instants),
+        value=st.one_of(st.none(), st.floats(width=32, allow_nan=False)),
+    ),
+    max_size=20,
+)
+asked = st.builds(At, user=users, item=items, instant=st.one_of(st.none(), instants))
+spines = st.lists(asked, max_size=12).map(lambda spine: spine + spine[:3])
+cases = st.lists(st.tuples(rows, spines), min_size=20, max_size=20)
+
+
+def views_of(folder: Path) -> tuple[ViewColumns, ...]:
+    """One view for each TTL, all over the same table."""
+    return tuple(
+        dataclasses.replace(
+            view_of(folder, ttl),
+            columns=(Column("value", f"value_{number}", "FLOAT"),),
+            name=f"view_{number}",
+        )
+        for number, ttl in enumerate(TTLS)
+    )
+
+
+def on_spark(spark: Any, spine: pa.Table, views: tuple[ViewColumns, ...]) -> pa.Table:
+    def frame() -> tuple[Any, Any]:
+        loaded = load_spark_spine(spark, spine)
+        return join_views(spark, loaded, views), loaded.batches
+
+    return SparkRetrievalJob(frame).to_arrow()
+
+
+def bits(table: pa.Table) -> list[list[int | None]]:
+    """The features as the bits of their float32."""
+    columns = [table[f"value_{number}"].combine_chunks() for number in range(len(TTLS))]
+    assert all(column.type == pa.float32() for column in columns)
+    return [
+        [
+            bit if valid else None
+            for bit, valid in zip(
+                column.fill_null(0.0).view(pa.int32()).to_pylist(), column.is_valid().to_pylist(), strict=True
+            )
+        ]
+        for column in columns
+    ]
+
+
+def expected(spine: list[At], rows: list[Row]) -> pa.Table:
+    return pa.table(
+        {
+            f"value_{number}": pa.array([newest_known(at, rows, ttl) for at in spine], pa.float32())
+            for number, ttl in enumerate(TTLS)
+        }
+    )
+
+
+def of_case(case: int, one: Kind) -> Kind:
+    return one if one.user is None else dataclasses.replace(one, user=f"{case}/{one.user}")
+
+
+@settings(max_examples=3, deadline=None)
+@given(cases=cases)
+def test_engines_equal_brute_force_when_keys_ties_late_rows_and_ttls_are_random(
+    spark: Any, cases: list[tuple[list[Row], list[At]]]
+) -> None:
+    """Twenty cases share one table, each with users of its own, as starting Spark's jobs is what costs."""
+    table = [of_case(case, row) for case, (rows, _) in enumerate(cases) for row in rows]
+    spine = [of_case(case, at) for case, (_, spine) in enumerate(cases) for at in spine]
+    truth = bits(expected(spine, table))
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        write_rows(lake, "t", table)
+        views = views_of(lake.root / "t")
+        duck = pa.concat_tables(join(spine_of(spine), views, chunk=50))
+        sparks = on_spark(spark, spine_of(spine), views)
+    assert duck.select(range(3)).equals(spine_of(spine))
+    assert sparks.select(range(3)).equals(spine_of(spine))
+    assert bits(duck) == truth
+    assert bits(sparks) == truth
+
+
+def test_hot_keys_are_cut_into_slices_and_the_answer_stays(spark: Any, tmp_path: Path) -> None:
+    chance = random.Random(7)
+
+    def instant() -> Any:
+        return START + chance.randrange(20) * DAY / 10
+
+    def user() -> str:
+        return "hot" if chance.random() < 0.4 else str(chance.randrange(100))
+
+    rows = [
+        Row(user(), "i", event, event + chance.randrange(3) * DAY, float(n))
+        for n, event in enumerate(sorted(instant() for _ in range(400)))
+    ]
+    spine = [At(user(), "i", instant()) for _ in range(400)] + [At("hot", None, None)] * 3
+    write_rows(Lake(tmp_path), "t", rows)
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", "8")
+    try:
+        keys = load_spark_spine(spark, spine_of(spine)).frame.selectExpr("user_id k0", f"{INSTANT} at")
+        hot = hot_keys(spark, keys, keys, ["k0"])
+        assert hot is not None
+        assert [row.k0 for row in hot.collect()] == ["hot"]
+        result = on_spark(spark, spine_of(spine), views_of(tmp_path / "t"))
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", before)
+    assert bits(result) == bits(expected(spine, rows))
