@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from filelock import FileLock
 
+from features.compile.drift import with_drift
 from features.compile.expectations import TableSuites, event_suites, training_suites, view_suites
-from features.declarations.groups import View
+from features.declarations.features import Feature
+from features.declarations.groups import Profile, View
+from pipelines.baselines import Baselines, find_baseline
 from pipelines.console import stage
 from pipelines.days import DAY, Days, first_instant, snapshot_instant
 from pipelines.errors import GateError
+from pipelines.gates.against import BaselineOf, held_against
+from pipelines.gates.comparison import Drift
 from pipelines.gates.expect import Expectations
 from pipelines.gates.findings import find_failures
 from pipelines.gates.outcome import message, write_summary
@@ -25,18 +30,28 @@ from pipelines.gates.partitions import (
     read_partition,
     volume,
 )
+from pipelines.gates.watched import Watched, watched_rows, watched_view
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.training_sets import training_set
 from pipelines.verdicts import Verdict, find_verdict, write_verdict
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a gate judges: one table's partitions, read when they are asked for."""
+    """What a gate judges: one table's partitions, read when they are asked for.
+
+    Attributes:
+        name: for example "features/user_engagement".
+        suites: what is expected of it whatever the day.
+        partitions: its partitions.
+        features: the columns that are held against the training days.
+    """
 
     name: str
     suites: TableSuites
     partitions: Iterable[Partition]
+    features: Mapping[str, Feature] = field(default_factory=dict)
 
 
 def validate_events(settings: Settings, days: Days) -> None:
@@ -72,7 +87,7 @@ def validate_training(settings: Settings, ds: date) -> None:
         MissingPartitionError: the set has not been assembled.
     """
     lake, service = Lake(settings.lake), settings.params.features.service
-    name, suites = f"training_sets/{service}", training_suites(settings.catalog, service)
+    name, suites = training_set(service), training_suites(settings.catalog, service)
     split = settings.dataset_params.split.days(ds)
     days = Days(start=split["train"].start, end=split["test"].end)
     facts = {"events": sum(_row_counts(lake, "events", days).values())}
@@ -82,7 +97,10 @@ def validate_training(settings: Settings, ds: date) -> None:
     labels = [task.column for task in settings.catalog.tasks]
     shares = label_statistics(partition.rows, labels, before=snapshot_instant(split["train"].end))
     partition = replace(partition, statistics={**partition.statistics, **shares})
-    _hold(settings, "training", Days.one(ds), [Table(name, suites, [partition])])
+    watched = tuple(watched_rows(settings.catalog, service))
+    baseline = find_baseline(lake, name, ds)
+    table = _compared(Table(name, suites, [partition]), watched, lambda _: baseline, split["test"])
+    _hold(settings, "training", Days.one(ds), [table])
 
 
 def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | Days) -> Iterator[Partition]:
@@ -99,13 +117,29 @@ def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | D
 
 def _view(settings: Settings, lake: Lake, view: View, days: Days) -> Table:
     name, suites = f"features/{view.name}", view_suites(view, settings.catalog.volume)
-    if view in settings.catalog.profiles:
+    watched, baselines = tuple(watched_view(view)), Baselines(lake, name)
+    if isinstance(view, Profile):
         known_since = first_instant(settings.dataset_params.days.start)
         facts = {"usual_rows": None, "ratio": None}
         profile = read_partition(lake, name, None, suites.columns, known_since, known_since, facts)
-        return Table(name, suites, [profile])
+        return _compared(Table(name, suites, [profile]), watched, baselines.before)
     changed = [ds for ds in lake.days(name) if ds > days.end and _outdated(lake, name, ds)]
-    return Table(name, suites, _daily(lake, name, suites, [*days, *changed]))
+    table = Table(name, suites, _daily(lake, name, suites, [*days, *changed]))
+    return _compared(table, watched, baselines.before)
+
+
+def _compared(
+    table: Table, watched: Sequence[Watched], baseline_of: BaselineOf, held_out: Days | None = None
+) -> Table:
+    """A table whose partitions are held against the training days as well."""
+    return replace(
+        table,
+        partitions=(
+            held_against(partition, table.name, watched, baseline_of, held_out)
+            for partition in table.partitions
+        ),
+        features={column.column: column.feature for column in watched},
+    )
 
 
 def _outdated(lake: Lake, table: str, ds: date) -> bool:
@@ -139,19 +173,27 @@ def _hold(settings: Settings, gate: str, days: Days, tables: Iterable[Table]) ->
 
 
 def _judge(expectations: Expectations, table: Table) -> Iterator[Verdict]:
-    checks = len(table.suites.partitions.expectations) + len(table.suites.rows.expectations)
+    always = len(table.suites.partitions.expectations) + len(table.suites.rows.expectations)
     for batch in batches(table.partitions):
-        title = _title(batch)
-        findings = find_failures(expectations, table.suites, batch, title)
-        for partition in batch:
+        drifts = [partition.drift or Drift() for partition in batch]
+        indices = {column for drift in drifts for column in drift.indices}
+        null_shifts = {column for drift in drifts for column in drift.null_shifts}
+        suites = with_drift(
+            table.suites,
+            {column: feature for column, feature in table.features.items() if column in indices},
+            {column: feature for column, feature in table.features.items() if column in null_shifts},
+        )
+        findings = find_failures(expectations, suites, batch, _title(batch))
+        for partition, drift in zip(batch, drifts, strict=True):
             failures = tuple(findings[partition.name])
             yield Verdict(
                 table=table.name,
                 ds=str(partition.ds) if partition.ds else None,
                 content=partition.content,
                 passed=not failures,
-                checks=checks,
+                checks=always + len(drift.indices) + len(drift.null_shifts),
                 failures=failures,
+                drift=partition.drift,
             )
 
 

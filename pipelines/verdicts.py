@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import NotValidatedError
 from pipelines.files import write_whole
+from pipelines.gates.comparison import Drift
 from pipelines.lake import Lake
 
 SHOWN_PARTITIONS = 3
@@ -48,6 +49,7 @@ class Verdict(BaseModel):
         passed: whether later stages may read the partition.
         checks: how many expectations were checked.
         failures: those not met.
+        drift: how each feature compares with the training days; None where features are not compared.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +60,7 @@ class Verdict(BaseModel):
     passed: bool
     checks: int
     failures: tuple[Failure, ...] = ()
+    drift: Drift | None = None
 
 
 def verdict_path(lake: Lake, table: str, ds: date | None) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from features.compile.drift import words_behind
 from features.compile.expectations import (
     DS,
     Expectation,
@@ -86,6 +87,8 @@ def _observed(expectation: Expectation, statistics: pd.Series) -> str:
     column = column_of(expectation)
     statistic = getattr(expectation, "column", None)
     rows = statistics["rows"]
+    if isinstance(words := statistics.get(words_behind(str(statistic))), str):
+        return words
     if statistic == "ratio":
         usual = statistics["usual_rows"]
         return f"{rows} rows, {statistics['ratio']:.3g} times the usual {usual:g}"

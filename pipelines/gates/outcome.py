@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines.days import Days
 from pipelines.files import write_whole
@@ -31,6 +32,7 @@ def write_summary(path: Path, gate: str, days: Days, verdicts: Sequence[Verdict]
                     for verdict in own
                     for failure in verdict.failures
                 ],
+                "drift": _newest_drift(own),
             }
         )
     summary = {
@@ -40,6 +42,15 @@ def write_summary(path: Path, gate: str, days: Days, verdicts: Sequence[Verdict]
         "tables": tables,
     }
     write_whole(path, json.dumps(summary, indent=2) + "\n")
+
+
+def _newest_drift(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
+    """The comparison of the newest partition that was compared, else why the newest one was not."""
+    found = [(verdict.ds, verdict.drift) for verdict in verdicts if verdict.drift is not None]
+    if not found:
+        return None
+    ds, drift = next((own for own in reversed(found) if own[1].features), found[-1])
+    return {"ds": ds, **drift.model_dump(mode="json")}
 
 
 def message(gate: str, days: Days, verdicts: Sequence[Verdict], summary: Path, docs: Path) -> str:

@@ -26,6 +26,8 @@ from features.compile.expectations import (
 from pipelines.counts import read_counts
 from pipelines.days import DAY
 from pipelines.errors import MissingPartitionError
+from pipelines.gates.comparison import Drift
+from pipelines.gates.drift import null_share
 from pipelines.lake import Lake
 
 HISTORY = 14  # days before a day that say how many rows are usual
@@ -45,6 +47,7 @@ class Partition:
         start, end: its rows' time lies in [start, end); a snapshot carries `end`.
         statistics: its row count, and the type and null share of every declared column.
         rows: the declared columns, lists by their length; None when a type is not as declared.
+        drift: how its features compare with the training days; None where they are not compared.
     """
 
     ds: date | None
@@ -53,6 +56,7 @@ class Partition:
     end: datetime
     statistics: Statistics
     rows: pa.Table | None
+    drift: Drift | None = None
 
     @property
     def name(self) -> str:
@@ -88,15 +92,6 @@ def read_partition(
         statistics[type_of(column)] = types[column]
         statistics[null_share_of(column)] = None if rows is None else null_share(rows[column])
     return Partition(ds, manifest.content, start, end, statistics, None if rows is None else _flat(rows))
-
-
-def null_share(column: pa.ChunkedArray) -> float | None:
-    """Share of nulls in a column, 0 to 1, NaN counted as null; None without rows."""
-    if len(column) == 0:
-        return None
-    if pa.types.is_floating(column.type):
-        return float(pc.sum(pc.is_null(column, nan_is_null=True)).as_py() / len(column))
-    return int(column.null_count) / len(column)
 
 
 def label_statistics(rows: pa.Table | None, labels: Iterable[str], before: datetime) -> dict[str, object]:
