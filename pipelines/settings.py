@@ -101,6 +101,7 @@ class Settings(BaseSettings):
         raw: folder with already downloaded raw data sets, one subfolder each.
         spark_master: Spark master URL.
         spark_driver_memory: heap of the driver, Spark notation.
+        spark_driver_host: address that the executors of a cluster reach the driver at.
         registry: git URL or path of the model registry; a local one under `home` by default.
         registry_remote: DVC remote of the registry; a local folder by default.
         device: "auto", "cpu" or "cuda".
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     raw: Path | None = None
     spark_master: str = "local[*]"
     spark_driver_memory: str = "2g"
+    spark_driver_host: str = "127.0.0.1"
     registry: str | None = None
     registry_remote: str | None = None
     device: str = "auto"
