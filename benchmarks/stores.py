@@ -9,14 +9,11 @@ same lookup. Prints a table and writes benchmarks/results/stores.json.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +23,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.reporting import write_results
 from features.declarations.features import DType
 from features.declarations.groups import Profile, View
 from features.serving.lookup import FeatureLookup
@@ -180,16 +178,7 @@ def _report(packed: dict[str, float], feast: dict[str, float], ratios: dict[str,
     for what, ratio in ratios.items():
         table.add_row(what, f"{ratio:.1f}", "1")
     Console().print(table)
-    path = CHECKOUT / "benchmarks" / "results" / "stores.json"
-    path.parent.mkdir(exist_ok=True)
-    results = {
-        "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()},
-        "versions": {"python": platform.python_version(), "feast": version("feast")},
-        "packed": packed,
-        "feast": feast,
-        "ratios": ratios,
-    }
-    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_results("stores", {"packed": packed, "feast": feast, "ratios": ratios}, packages=["feast"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""Both engines of the offline store beside Feast's own stores and plain DuckDB, one process after the other.
+
+    make bench-pit
+
+A million spine rows meet two views of five million rows each. Prints a table and writes
+benchmarks/results/pit.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.pit_data import DAYS, FEATURES, VIEWS, write_lake, write_spine
+from benchmarks.reporting import write_results
+
+ROWS_A_DAY = 500_000
+SPINE = 1_000_000
+LONG_SPINE = 10_000_000
+# Spark's runs are long, and the long spine's too: they are run once.
+REPEATS = {"raw_asof": 3, "duckdb": 3, "feast_duckdb": 3, "spark": 1, "feast_spark": 1, "spine_10m": 1}
+
+
+def main() -> None:
+    load = os.getloadavg()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_lake(folder, ROWS_A_DAY)
+        write_spine(folder / "spine.parquet", SPINE, ROWS_A_DAY)
+        write_spine(folder / "long.parquet", LONG_SPINE, ROWS_A_DAY)
+        found = _measured(folder)
+    ratios = {
+        "duckdb_vs_feast_duckdb": _seconds(found, "feast_duckdb") / _seconds(found, "duckdb"),
+        "duckdb_vs_raw_asof": _seconds(found, "raw_asof") / _seconds(found, "duckdb"),
+        "spark_vs_feast_spark": _seconds(found, "feast_spark") / _seconds(found, "spark"),
+        "memory_vs_feast_duckdb": found["feast_duckdb"]["peak_mb"] / found["duckdb"]["peak_mb"],
+    }
+    _report(found, ratios)
+    figures = {
+        "load before": load,
+        "sizes": {
+            "spine": SPINE,
+            "long spine": LONG_SPINE,
+            "rows a view": ROWS_A_DAY * DAYS,
+            "views": len(VIEWS),
+            "features a view": FEATURES,
+        },
+        "contenders": found,
+        "spine_10m_s": _seconds(found, "spine_10m"),
+        "spine_10m_peak_mb": found["spine_10m"]["peak_mb"],
+        "ratios": ratios,
+    }
+    write_results("pit", figures, packages=["feast", "duckdb", "pyspark", "pyarrow"])
+
+
+def _measured(folder: Path) -> dict[str, dict[str, Any]]:
+    """Each contender's median seconds, largest peak and digest; rounds are taken in turn."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in REPEATS}
+    for turn in range(max(REPEATS.values())):
+        for name, repeats in REPEATS.items():
+            if turn < repeats:
+                runs[name].append(_run(name, folder))
+    return {
+        name: {
+            "seconds": statistics.median(run["seconds"] for run in of_one),
+            "peak_mb": max(run["peak_mb"] for run in of_one),
+            "runs_s": [run["seconds"] for run in of_one],
+            "agrees_with_raw": None if name == "spine_10m" else _agree(runs, name),
+        }
+        for name, of_one in runs.items()
+    }
+
+
+def _agree(runs: dict[str, list[dict[str, Any]]], name: str) -> bool:
+    return {run["digest"] for run in runs[name]} == {run["digest"] for run in runs["raw_asof"]}
+
+
+def _run(name: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.pit_contenders", name, str(folder)]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads([line for line in printed.splitlines() if line.startswith("{")][-1])
+    return found
+
+
+def _seconds(found: dict[str, dict[str, Any]], name: str) -> float:
+    seconds: float = found[name]["seconds"]
+    return seconds
+
+
+def _report(found: dict[str, dict[str, Any]], ratios: dict[str, float]) -> None:
+    table = Table("", "seconds", "peak MB", "same rows as plain DuckDB")
+    for name, figures in found.items():
+        agrees = {None: "", True: "yes", False: "no"}[figures["agrees_with_raw"]]
+        table.add_row(name, f"{figures['seconds']:.1f}", f"{figures['peak_mb']:,.0f}", agrees)
+    table.add_section()
+    for name, ratio in ratios.items():
+        table.add_row(name, f"{ratio:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
