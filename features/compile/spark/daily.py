@@ -65,7 +65,8 @@ def daily_snapshots(group: FeatureGroup, tiles: DataFrame, start: date, end: dat
 def spread(group: FeatureGroup | SequenceGroup, tiles: DataFrame, start: date, end: date) -> GroupedData:
     """Each tile beside every snapshot of `start`..`end` that it counts in, grouped by snapshot and key.
 
-    `age` is how many days before the snapshot's the tile lies. A tile still yields a row on the day
+    Tiles are shuffled by key before they are spread, once each and not once a snapshot. `age` is how many
+    days before the snapshot's the tile lies. A tile still yields a row on the day
     after it has left the longest window: a key without any other is told so, once, with zeros or
     empty lists; otherwise its last sums would be served as if they still held.
     """
@@ -74,6 +75,7 @@ def spread(group: FeatureGroup | SequenceGroup, tiles: DataFrame, start: date, e
     last = sf.least(sf.date_add("ds", group.reach), sf.lit(end))
     return (
         tiles.where(known_in_time & (first <= last))
+        .repartition(*key_columns(group))
         .withColumn("snapshot", sf.explode(sf.sequence(first, last)))
         .withColumn("age", sf.datediff("snapshot", "ds"))
         .groupBy("snapshot", *key_columns(group))
@@ -114,5 +116,5 @@ def _sketches(events: DataFrame, tile: list[str], column: str, name: str) -> Dat
     from a heap of bounded size instead of collecting every one of its events.
     """
     hashed = events.where(sf.col(column).isNotNull()).select(*tile, sf.xxhash64(column).alias("hash"))
-    smallest = sf.array_sort(sf.min_by("hash", "hash", SKETCH_SIZE))
+    smallest = sf.sort_array(sf.min_by("hash", "hash", SKETCH_SIZE))
     return hashed.distinct().groupBy(*tile).agg(smallest.alias(name))

@@ -52,7 +52,7 @@ def hourly_snapshots(
         .unionByName(_turns(group, dated, tiles, first, last), allowMissingColumns=True)
         .withColumn("now", hour_of(sf.col("instant")))
     )
-    tails = _tails(group, points.select(*keys, "now").distinct(), tiles, first, last)
+    tails = _tails(group, tiles, first, last)
     merged = points.join(tails, [*keys, "now"], "left").select(*keys, "instant", *_merged(group))
     instant = sf.timestamp_micros("instant")
     return merged.select(
@@ -113,20 +113,25 @@ def _turns(group: FeatureGroup, dated: DataFrame, tiles: DataFrame, first: int, 
     return gained.union(lost.where((instant > first) & (instant <= last))).distinct()
 
 
-def _tails(group: FeatureGroup, hours: DataFrame, tiles: DataFrame, first: int, last: int) -> DataFrame:
-    """Per key and hour `now`, the tiles of the whole hours before it."""
+def _tails(group: FeatureGroup, tiles: DataFrame, first: int, last: int) -> DataFrame:
+    """Per key and hour `now`, the tiles of the whole hours before it; shuffled before they are spread."""
     keys = key_columns(group)
     longest = _hours(group.all_windows[-1])
     earliest = sf.greatest(
         sf.col("hour") + 1, sf.col("known_hour"), sf.lit(first // HOUR_MICROSECONDS).cast("bigint")
     )
     latest = sf.least(sf.col("hour") + longest, sf.lit(last // HOUR_MICROSECONDS).cast("bigint"))
-    counted = tiles.where(earliest <= latest).withColumn("now", sf.explode(sf.sequence(earliest, latest)))
     folded = [
         part.fold(_reached(window, sf.col(part.name))).alias(_tail(part.name, window))
         for part, window in windowed_partials(group)
     ]
-    return counted.join(hours, [*keys, "now"], "left_semi").groupBy(*keys, "now").agg(*folded)
+    return (
+        tiles.where(earliest <= latest)
+        .repartition(*keys)
+        .withColumn("now", sf.explode(sf.sequence(earliest, latest)))
+        .groupBy(*keys, "now")
+        .agg(*folded)
+    )
 
 
 def _merged(group: FeatureGroup) -> Sequence[Column]:

@@ -201,7 +201,7 @@ def _total(of: Count | Sum, window: timedelta) -> Column:
 
 def _merged(sketches: Column) -> Column:
     """The smallest distinct hashes of several sketches, ascending."""
-    return sf.slice(sf.array_sort(sf.array_distinct(sf.flatten(sf.collect_list(sketches)))), 1, SKETCH_SIZE)
+    return sf.slice(sf.sort_array(sf.array_distinct(sf.flatten(sf.collect_list(sketches)))), 1, SKETCH_SIZE)
 
 
 def _estimate(hashes: Column) -> Column:

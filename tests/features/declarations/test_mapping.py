@@ -33,6 +33,14 @@ def test_mapping_becomes_a_catalog_with_its_profiles(mapping_file: Path) -> None
     assert {"user_profile__country", "user_profile__age", "item_engagement__click_rate_7d"} <= set(columns)
 
 
+def test_mapped_quantity_becomes_means_of_user_and_item(mapping_file: Path) -> None:
+    mapping_file.write_text(MAPPING + "quantities: {paid: {column: price, low: 0, default: 9.5}}\n")
+    catalog = find_catalog("custom", mapping_file)
+    assert [(quantity.name, quantity.low) for quantity in catalog.quantities] == [("paid", 0.0)]
+    defaults = {column: feature.default for column, feature in catalog.service_columns("ranker_v1")}
+    assert defaults["user_activity__paid_mean_7d"] == defaults["item_activity__paid_mean_7d"] == 9.5
+
+
 def test_misspelt_entry_is_named_with_its_file(mapping_file: Path) -> None:
     mapping_file.write_text(MAPPING.replace("user: uid, item", "usr: uid, item"), encoding="utf-8")
     with pytest.raises(DeclarationError, match=r"mapping\.yaml .*events\.user: Field required"):

@@ -67,6 +67,7 @@ def test_documented_walk_through_ends_as_documented(settings: Settings) -> None:
         ("7", 0, None),
         ("8", 1, 1),
     ]
+    assert [row["watched"] for row in events] == [pytest.approx(0.95), None, pytest.approx(0.97)]
     assert events[1]["event_timestamp"] == datetime(2026, 1, 1, 0, 0, 5, 500000, tzinfo=UTC)
     assert events[2]["created_timestamp"] == datetime(2026, 1, 3, tzinfo=UTC)
     assert rows_of(lake, "users") == [
@@ -99,6 +100,19 @@ def test_parquet_of_pandas_is_read_with_gaps_and_nanoseconds(settings: Settings)
     )
     (rejected,) = rows_of(lake, "quarantine", DAY)
     assert (rejected["line"], rejected["reason"]) == (3, "user_id is missing or unreadable")
+
+
+def test_quantity_beyond_its_bounds_or_no_number_is_quarantined(settings: Settings) -> None:
+    values = ["0", "1.5", "", "-0.5", "much", "NaN", "inf", "1e39"]
+    rows = [f"u{n},x,17672256{n:02d},1,{value}" for n, value in enumerate(values)]
+    (settings.home / "log.csv").write_text("\n".join(["u,i,t,c,paid", *rows]) + "\n")
+
+    lake = _ingested(settings, {**BARE, "quantities": {"paid": {"column": "paid", "low": 0}}})
+
+    kept = {row["user_id"]: row["paid"] for row in rows_of(lake, "events", DAY)}
+    assert kept == {"u0": 0.0, "u1": 1.5, "u2": None}
+    reasons = {row["reason"] for row in rows_of(lake, "quarantine", DAY)}
+    assert reasons == {"paid is not a number within its bounds"}
 
 
 def test_ids_of_the_log_are_the_profiles_when_none_are_mapped(settings: Settings) -> None:

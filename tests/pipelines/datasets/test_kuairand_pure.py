@@ -106,6 +106,10 @@ def test_event_has_author_and_first_tag_when_its_video_is_known(dirty: Settings)
     assert (unknown["author_id"], unknown["tag_id"]) == (None, None)
 
 
+def test_played_time_is_kept_in_seconds(dirty: Settings) -> None:
+    assert {row["played_seconds"] for row in rows_of(Lake(dirty.lake), "events", FIRST)} == {9.0}
+
+
 def test_missing_label_stays_null_while_other_values_are_quarantined(dirty: Settings) -> None:
     unlabelled = rows_of(Lake(dirty.lake), "events", FIRST)[1]
 

@@ -54,6 +54,13 @@ def test_loved_films_are_liked_too(lake: Lake) -> None:
     assert set(labels) == {(0, 0), (1, 0), (1, 1)}
 
 
+def test_rating_is_a_quantity_that_its_labels_follow_from(lake: Lake) -> None:
+    events = rows_of(lake, "events", WEEK)
+
+    assert {row["rating"] for row in events} == {1.0, 2.0, 3.0, 4.0, 5.0}
+    assert all(row["label_liked"] == (row["rating"] >= 4.0) for row in events)
+
+
 def test_profiles_hold_every_viewer_and_film(lake: Lake) -> None:
     films = {row["item_id"]: row for row in rows_of(lake, "items")}
 
