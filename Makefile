@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs airflow bench-stores bench-pit lock clean
+.PHONY: help demo test test-quick lint format docs airflow bench-stores bench-pit bench-scale lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -48,6 +48,9 @@ bench-stores: .venv/.ready ## the online store and its engine beside Feast's own
 
 bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own stores and plain DuckDB
 	$(PY) -m benchmarks.pit
+
+bench-scale: .venv/.ready ## a day of a log of 100 million events, and every stage on growing logs (20 minutes, 10 GB)
+	$(PY) -m benchmarks.scale
 
 lock: ## resolve requirements.in anew into requirements.lock
 	rm -rf .lock-venv && python3 -m venv .lock-venv

@@ -9,6 +9,7 @@ from pipelines.console import stage
 from pipelines.files import write_whole
 from pipelines.reporting.curves import curves
 from pipelines.reporting.declared import declared
+from pipelines.reporting.drift import drift
 from pipelines.reporting.head import facts, verdict
 from pipelines.reporting.health import health
 from pipelines.reporting.inside import inside
@@ -19,7 +20,7 @@ from pipelines.reporting.validation import validation
 from pipelines.reporting.words import day
 from pipelines.settings import Settings
 
-SECTIONS = (health, validation, declared, curves, metrics, inside, lineage)
+SECTIONS = (health, validation, drift, declared, curves, metrics, inside, lineage)
 
 
 def report(settings: Settings, ds: date) -> Path:

@@ -126,7 +126,12 @@ def _start(folder: Path, name: str, main_class: str, host: str, *arguments: str)
         "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
         "PYSPARK_PYTHON": sys.executable,
     }
-    command = [str(SPARK_HOME / "bin" / "spark-class"), f"org.apache.spark.deploy.{main_class}", "--host", host]
+    command = [
+        str(SPARK_HOME / "bin" / "spark-class"),
+        f"org.apache.spark.deploy.{main_class}",
+        "--host",
+        host,
+    ]
     with (folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             [*command, *arguments], env=environment, stdin=subprocess.DEVNULL,

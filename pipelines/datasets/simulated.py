@@ -187,7 +187,7 @@ class _World:
         return _logistic(-1.9 + 0.8 * self.bell("quality", item) + 0.6 * self.bell("taste_0", user))
 
     def _dwell(self, click: Column, item: Column, day: Column, nth: Column) -> Column:
-        """Seconds, to the millisecond: a glance without a click, and with one the longer the better the item."""
+        """Seconds, to the millisecond: a glance without a click; with one, longer on a better item."""
         drawn = -sf.log(1.0 - self.uniform("dwell", day, nth))
         usual = sf.when(click, 20.0 * sf.exp(0.5 * self.bell("quality", item))).otherwise(1.5)
         return sf.round(drawn * usual, 3).cast("float")

@@ -46,10 +46,10 @@ class Bins(BaseModel):
         low = self.edges[position - 1] if position else -_INFINITY
         high = self.edges[position] if position < len(self.edges) else _INFINITY
         if high == nextafter(low, _INFINITY):
-            return f"{high:g}"
+            return f"{high + 0.0:g}"  # which turns -0 into 0
         bounds = [f"above {low:g}"] if position else []
         if position < len(self.edges):
-            alone = nextafter(high, _INFINITY)  # fenced in by this edge and the next, if it is one
+            alone = nextafter(high, _INFINITY) + 0.0  # fenced in by this edge and the next, if it is one
             bounds.append(f"below {alone:g}" if alone in self.edges else f"up to {high:g}")
         return " ".join(bounds) or "any number"
 

@@ -82,6 +82,7 @@ class Cell:
         weight: 0 to 1 tints the cell as strongly, in one neutral colour.
         best: the value to look at among its peers.
         faint: not a value but the reason why there is none.
+        bar: 0 to 1 draws a bar under the value, as long as that; None draws none.
     """
 
     text: str
@@ -90,6 +91,7 @@ class Cell:
     weight: float = 0.0
     best: bool = False
     faint: bool = False
+    bar: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

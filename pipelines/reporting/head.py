@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pipelines.days import Days
 from pipelines.reporting.blocks import Facts
+from pipelines.reporting.drift import drifted
 from pipelines.reporting.files import find_evaluation, find_json
 from pipelines.reporting.words import day, enumerated, plural
 from pipelines.settings import Settings
@@ -42,6 +43,7 @@ def _pairs(settings: Settings, ds: date) -> Iterator[tuple[str, str]]:
     yield "feature service", params.features.service
     yield "tasks", enumerated([task.name for task in settings.catalog.tasks])
     yield "models", enumerated(list(params.train.models))
+    yield "features drifted", drifted(settings)
     yield "to be published", params.publish.model
     published = find_json(_published_path(settings))
     if published is None:
