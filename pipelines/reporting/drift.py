@@ -61,10 +61,10 @@ def _training(found: Sequence[Compared]) -> Iterator[Block]:
         yield Note(f"The training set has not been compared with its training days: {reasons}.")
         return
     judged = [feature for feature in features if not (feature.unjudged and feature.nulls_unjudged)]
-    drifted = sum(feature.drifted for feature in features)
+    bad = sum(feature.drifted for feature in features)
     yield Prose(
-        f"{drifted} of {plural(len(features), 'feature')} of the training set drifted: in the test days they are distributed otherwise than in {found[0].drift.baseline}, "
-        "which the models learnt from."
+        f"{bad} of {plural(len(features), 'feature')} of the training set drifted: in the test days they "
+        f"are distributed otherwise than in {found[0].drift.baseline}, which the models learnt from."
     )
     ranked = sorted(judged, key=lambda feature: (-_severity(feature), feature.column))
     yield _table(
