@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.reporting import write_results
-from benchmarks.scale_log import CATALOG, LogSettings, day, write_log
+from benchmarks.scale_log import CATALOG, LogSettings, day, link_days, write_log
 from benchmarks.scale_raw import windows_from_raw
 from benchmarks.scale_stages import exponents, stage_seconds
 from pipelines.aggregate import aggregate
@@ -60,14 +60,17 @@ def main() -> None:
     _print(long, roads, slopes, ratios)
     write_results(
         "scale",
-        ["pyspark", "duckdb", "pyarrow"],
         {"long_log": long, "stage_s": roads, "stage_exponents": slopes, "ratios": ratios},
+        packages=["pyspark", "duckdb", "pyarrow"],
     )
 
 
 def _long_log(folder: Path, events: int) -> dict[str, Any]:
-    """Seconds to aggregate day 5 and day 60 of one log, in turns, and to compute day 60 without tiles."""
-    settings = LogSettings(home=_home(folder), spark_driver_memory="6g")
+    """Seconds to aggregate day 5 and day 60 of one log, in turns, and to compute day 60 without tiles.
+
+    `day_60_alone` is the same day in a lake that has no other days than its windows reach.
+    """
+    settings = LogSettings(home=_home(folder / "whole"), spark_driver_memory="6g")
     lake, spark = Lake(settings.lake), spark_session(settings)
     rows_a_day = events // LATE
     for number in track(range(1, LATE + 1), "writing the log", console=console):
@@ -75,10 +78,17 @@ def _long_log(folder: Path, events: int) -> dict[str, Any]:
     # The tiles before the two days, as a daily schedule would have left them.
     for last in (EARLY, LATE):
         aggregate(settings, Days(start=day(max(1, last - REACH)), end=day(last)))
-    taken: dict[int, list[float]] = {EARLY: [], LATE: []}
+    alone = LogSettings(home=_home(folder / "alone"), spark_driver_memory="6g")
+    link_days(lake, Lake(alone.lake), Days(start=day(LATE - REACH), end=day(LATE)))
+    runs = {
+        "day_5": partial(aggregate, settings, Days.one(day(EARLY))),
+        "day_60": partial(aggregate, settings, Days.one(day(LATE))),
+        "day_60_alone": partial(aggregate, alone, Days.one(day(LATE))),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(REPEATS):
-        for number, seconds in taken.items():
-            seconds.append(_timed(partial(aggregate, settings, Days.one(day(number)))))
+        for name, run in runs.items():
+            taken[name].append(_timed(run))
     raw = Lake(folder / "raw")
     raw_seconds = _timed(lambda: windows_from_raw(spark, lake, raw, day(LATE)))
     spark.stop()
@@ -86,22 +96,19 @@ def _long_log(folder: Path, events: int) -> dict[str, Any]:
         "events": rows_a_day * LATE,
         "rows_a_day": rows_a_day,
         "snapshot_rows": _snapshot_rows(lake, day(LATE)),
-        "day_5_s": statistics.median(taken[EARLY]),
-        "day_60_s": statistics.median(taken[LATE]),
-        "day_5_runs_s": taken[EARLY],
-        "day_60_runs_s": taken[LATE],
+        **{f"{name}_s": statistics.median(seconds) for name, seconds in taken.items()},
+        **{f"{name}_runs_s": seconds for name, seconds in taken.items()},
         "raw_windows_s": raw_seconds,
         "raw_windows_agree": _equal(lake, raw, day(LATE)),
     }
 
 
 def _home(folder: Path) -> Path:
-    home = folder / "home"
-    home.mkdir()
+    folder.mkdir()
     params = (CHECKOUT / "params.yaml").read_text(encoding="utf-8").splitlines()
     lines = ("dataset: simulated" if line.startswith("dataset:") else line for line in params)
-    (home / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return home
+    (folder / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import date
 from functools import cached_property
 
@@ -40,23 +42,24 @@ CATALOG = Catalog(
 _LOG = """
     COPY (
         WITH drawn AS (
-            SELECT range AS nth, {at} + (h('time') * 86400000000)::BIGINT AS at,
-                h('user') AS user, h('item') AS item, h('scenario') AS scenario, h('dwell') AS dwell,
-                h('click') < 0.1 + 0.3 * h('item') AS click
-            FROM range({rows})
+            SELECT nth, {midnight} + (h(nth, 'time') * 86400000000)::BIGINT AS happened,
+                h(nth, 'user') AS user, h(nth, 'item') AS item,
+                h(nth, 'scenario') AS scenario, h(nth, 'dwell') AS dwell,
+                h(nth, 'click') < 0.1 + 0.3 * h(nth, 'item') AS click
+            FROM range({rows}) AS log(nth)
         )
         SELECT '{ds}-' || nth AS event_id,
-            make_timestamptz(at) AS event_timestamp, make_timestamptz(at) AS created_timestamp,
+            make_timestamptz(happened) AS event_timestamp, make_timestamptz(happened) AS created_timestamp,
             'u' || floor(user * user * {users})::BIGINT AS user_id,
             'i' || floor(item * item * {items})::BIGINT AS item_id,
             's' || floor(scenario * scenario * {scenarios})::BIGINT AS scenario_id,
             click::TINYINT AS label_click,
             (-ln(1 - dwell) * CASE WHEN click THEN 20 ELSE 1.5 END)::FLOAT AS dwell_seconds
-        FROM drawn ORDER BY at, nth
+        FROM drawn ORDER BY happened, nth
     ) TO '{path}' (FORMAT parquet, COMPRESSION snappy)
 """
 # A number in [0, 1) that follows from the day, the event's place in it and what it is drawn for.
-_DRAW = "CREATE OR REPLACE MACRO h(what) AS (hash(range, {day}, what) >> 11)::DOUBLE * pow(2, -53)"
+_DRAW = "CREATE OR REPLACE MACRO h(nth, what) AS (hash(nth, {day}, what) >> 11)::DOUBLE * pow(2, -53)"
 
 
 class LogSettings(Settings):
@@ -81,11 +84,22 @@ def write_log(lake: Lake, log: Days, rows_a_day: int) -> None:
             database.execute(_DRAW.format(day=day))
             with lake.staging() as staged:
                 path = staged / "log.parquet"
-                at = (ds - date(1970, 1, 1)).days * 86_400_000_000
-                database.execute(_LOG.format(at=at, rows=rows_a_day, ds=ds, path=path, **sizes))
+                midnight = (ds - date(1970, 1, 1)).days * 86_400_000_000
+                database.execute(_LOG.format(midnight=midnight, rows=rows_a_day, ds=ds, path=path, **sizes))
                 manifest = lake.publish("events", ds, [path], {})
-            passed = Verdict(table="events", ds=str(ds), content=manifest.content, passed=True, checks=1)
-            write_verdict(lake, passed)
+            _pass(lake, ds, manifest.content)
+
+
+def link_days(source: Lake, target: Lake, linked: Days) -> None:
+    """Let `target` have the events and tiles of some days of `source`, without a second copy."""
+    for ds in linked:
+        for table in ("events", *(f"tiles/{group.name}" for group in CATALOG.aggregates)):
+            shutil.copytree(source.folder(table, ds), target.folder(table, ds), copy_function=os.link)
+        _pass(target, ds, source.manifest("events", ds).content)
+
+
+def _pass(lake: Lake, ds: date, content: str) -> None:
+    write_verdict(lake, Verdict(table="events", ds=str(ds), content=content, passed=True, checks=1))
 
 
 def day(number: int) -> date:
