@@ -60,12 +60,12 @@ def _training(found: Sequence[Compared]) -> Iterator[Block]:
         reasons = "; ".join(own.drift.note for own in found) or "`gatehouse validate training` compares it"
         yield Note(f"The training set has not been compared with its training days: {reasons}.")
         return
-    judged = [feature for feature in features if not (feature.unjudged and feature.nulls_unjudged)]
-    bad = sum(feature.drifted for feature in features)
+    worst = sum(feature.drifted for feature in features)
     yield Prose(
-        f"{bad} of {plural(len(features), 'feature')} of the training set drifted: in the test days they "
-        f"are distributed otherwise than in {found[0].drift.baseline}, which the models learnt from."
+        f"{worst} of {plural(len(features), 'feature')} of the training set drifted between "
+        f" {found[0].drift.baseline}, which the models learn from, and the test days."
     )
+    judged = [feature for feature in features if not feature.unjudged or feature.drifted]
     ranked = sorted(judged, key=lambda feature: (-_severity(feature), feature.column))
     yield _table(
         ranked[:SHOWN],
@@ -83,7 +83,7 @@ def _unjudged(features: Sequence[Comparison]) -> Iterator[Block]:
     table = Table(
         head=("feature", "why it is not judged", "PSI"),
         groups=rows_of(*((feature.column, feature.unjudged, _index(feature)) for feature in features)),
-        caption="A PSI that is not judged says little, however large it is.",
+        caption="Here a difference in values means little, however large its PSI; nulls are judged by themselves.",
         text_columns=2,
     )
     yield Fold(f"{plural(len(features), 'feature')} not judged", (table,))
@@ -100,6 +100,9 @@ def _snapshots(found: Sequence[Compared]) -> Iterator[Block]:
             f"{len(bad)} of {plural(len(features), 'feature')} drifted in the newest snapshots of {tables}; "
             f"{len(judged)} could be judged."
         )
+        reasons = Counter(feature.unjudged for _, feature in features if feature.unjudged)
+        if reasons:
+            yield Note("; ".join(f"{count} not judged: {why}" for why, count in reasons.most_common()) + ".")
         worst = sorted(judged, key=lambda pair: (-_severity(pair[1]), pair[0].table, pair[1].column))
         if worst:
             yield _table(
@@ -111,9 +114,9 @@ def _snapshots(found: Sequence[Compared]) -> Iterator[Block]:
                 ],
                 "The features of the newest snapshots that come closest to their threshold.",
             )
-    reasons = Counter(own.drift.note for own in found if not own.drift.features)
-    for reason, tables_of in sorted(reasons.items()):
-        yield Note(f"{plural(tables_of, 'view')} not compared: {reason}.")
+    notes = Counter(own.drift.note for own in found if not own.drift.features)
+    for note, views in sorted(notes.items()):
+        yield Note(f"{plural(views, 'view')} not compared: {note}.")
 
 
 def _view(own: Compared) -> str:
@@ -130,19 +133,19 @@ def _table(features: Sequence[Comparison], caption: str) -> Table:
 
 
 def _row(feature: Comparison) -> tuple[Cell, ...]:
-    severity = _severity(feature)
-    word = "drifted" if feature.drifted else "close" if severity >= CLOSE else "steady"
-    if severity > 1.0 and not feature.drifted:
-        word = "as usual"
+    word = "drifted" if feature.drifted else "close" if _severity(feature) >= CLOSE else "steady"
     change = feature.null_words if _null_part(feature) > _psi_part(feature) else feature.shift
-    shift = feature.null_shift
     return (
         Cell(feature.column),
         Cell(word, heat={"drifted": 1.0, "close": 0.4}.get(word, 0.0), best=word == "drifted"),
         Cell(change.removeprefix("the share of "), faint=word == "steady"),
-        Cell(_index(feature), bar=min(_psi_part(feature), 1.0)),
+        Cell(_index(feature), bar=min(_psi_part(feature), 1.0), faint=bool(feature.unjudged)),
         Cell(f"{feature.max_psi:g}"),
-        Cell("n/a", faint=True) if shift is None else Cell(percent(shift), bar=min(_null_part(feature), 1.0)),
+        Cell(
+            "n/a" if feature.null_shift is None else percent(feature.null_shift),
+            bar=min(_null_part(feature), 1.0),
+            faint=bool(feature.nulls_unjudged),
+        ),
         Cell(percent(feature.max_null_shift)),
     )
 
@@ -152,16 +155,17 @@ def _index(feature: Comparison) -> str:
 
 
 def _severity(feature: Comparison) -> float:
-    """The larger part of its thresholds that a feature takes up, of those that are judged."""
-    return max(
-        0.0 if feature.unjudged else _psi_part(feature),
-        0.0 if feature.nulls_unjudged else _null_part(feature),
-    )
+    """The larger part of its thresholds that a feature takes up; 1 and more is too much."""
+    return max(_psi_part(feature), _null_part(feature))
 
 
 def _psi_part(feature: Comparison) -> float:
-    return (feature.psi or 0.0) / feature.max_psi
+    """How much of its threshold the index takes up; nothing where it is not judged."""
+    return 0.0 if feature.unjudged else (feature.psi or 0.0) / feature.max_psi
 
 
 def _null_part(feature: Comparison) -> float:
-    return (feature.null_shift or 0.0) / (feature.max_null_shift or 1.0)
+    """How much of its threshold the shift of nulls takes up; nothing where it is not judged."""
+    if feature.nulls_unjudged or not feature.null_shift:
+        return 0.0
+    return feature.null_shift / feature.max_null_shift if feature.max_null_shift else float("inf")

@@ -19,6 +19,7 @@ from pipelines.assemble import rows_of
 from pipelines.counts import DayCounts, write_counts
 from pipelines.days import Days
 from pipelines.evaluation import Champion, Evaluation, PublishVerdict
+from pipelines.gates.comparison import Drift
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
@@ -112,6 +113,16 @@ def write_gates(settings: Settings, failure: Mapping[str, Any] | None = None) ->
             ],
         }
         _write_json(settings.runs / "gates" / f"{gate}.json", summary)
+
+
+def write_drift(settings: Settings, gate: str, table: str, drift: Drift, ds: str | None = str(DS)) -> None:
+    """Put what came of comparing a table into its gate's summary."""
+    path = settings.runs / "gates" / f"{gate}.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    for own in summary["tables"]:
+        if own["table"] == table:
+            own["drift"] = {"ds": ds, **drift.model_dump(mode="json")}
+    _write_json(path, summary)
 
 
 def write_model_of(settings: Settings, name: str) -> None:

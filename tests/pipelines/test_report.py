@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.errors import ReportError
 from pipelines.evaluation import Champion
+from pipelines.gates.comparison import Comparison, Drift
 from pipelines.lake import Lake
 from pipelines.report import report
 from pipelines.reporting.figures import Line, epoch_lines
@@ -20,6 +21,7 @@ from tests.pipelines.finished_run import (
     DS,
     PARAMS,
     random_metrics,
+    write_drift,
     write_evaluation,
     write_events,
     write_gates,
@@ -165,9 +167,63 @@ def test_report_links_data_docs_when_they_are_there(settings: Settings) -> None:
     assert "data_docs/index.html" in _page(settings).addresses
 
 
+def compared(column: str, psi: float, nulls: float = 0.0, unjudged: str = "") -> Comparison:
+    """A feature whose zeros became more, and its nulls from none."""
+    return Comparison(
+        column=column, psi=psi, max_psi=0.5, unjudged=unjudged,
+        shift="the share of 0 went from 12% to 71%",
+        null_share=nulls, usual_null_share=0.0, max_null_shift=0.1,
+    )  # fmt: skip
+
+
+def test_report_ranks_features_by_what_they_take_up_of_their_bounds(settings: Settings) -> None:
+    features = (compared("a", 0.01), compared("b", 0.02, nulls=0.2), compared("c", 1.5), compared("d", 0.3))
+    write_drift(
+        settings, "training", "training_sets/ranker_v1", Drift(baseline="2026-01-01", features=features)
+    )
+    page = _page(settings)
+    ranked = [row for row in page.rows if row[0] in "abcd" and len(row) == 7]
+    assert [row[:2] for row in ranked] == [
+        ["c", "drifted"],
+        ["b", "drifted"],
+        ["d", "close"],
+        ["a", "steady"],
+    ]
+    assert ranked[0][2:] == ["0 went from 12% to 71%", "1.500", "0.5", "0%", "10%"]
+    assert ranked[1][2] == "nulls went from 0% to 20%"
+    assert "2 of 4 features of the training set drifted between 2026-01-01" in page.text
+    assert "2 of 4" in page.text[: page.text.index("Data health")]
+
+
+def test_report_says_why_a_feature_is_not_judged(settings: Settings) -> None:
+    few = compared("few", 9.0, unjudged="4 keys may differ that much by chance")
+    write_drift(
+        settings, "training", "training_sets/ranker_v1", Drift(baseline="2026-01-01", features=(few,))
+    )
+    page = _page(settings)
+    assert page.row("few") == ["few", "4 keys may differ that much by chance", "9.000"]
+    assert "0 of 1 feature of the training set drifted" in page.text
+
+
+def test_report_names_view_and_day_of_a_snapshot_that_drifted(settings: Settings) -> None:
+    write_drift(
+        settings, "features", "features/user_engagement",
+        Drift(baseline="2026-01-01", features=(compared("click_rate_7d", 2.0),)),
+    )  # fmt: skip
+    write_drift(settings, "features", "features/user_profile", Drift(note="no baseline yet"), ds=None)
+    page = _page(settings)
+    assert page.row("user_engagement, 2026-01-04: click_rate_7d")[1] == "drifted"
+    assert "1 of 1 feature drifted in the newest snapshots of 1 view; 1 could be judged" in page.text
+    assert "1 view not compared: no baseline yet" in page.text
+
+
+def test_report_says_so_when_nothing_was_compared(settings: Settings) -> None:
+    assert "has not been compared with its training days" in _page(settings).text
+
+
 def test_report_shows_a_views_rows_as_the_manifest_counts_them(settings: Settings) -> None:
     page = _page(settings)
-    for view in settings.catalog.views:
+    for view in map(settings.catalog.view, settings.catalog.service("ranker_v1").views):
         assert page.row(view.name)[-2:] == [str(len(view.features)), str(len(view.name))]
 
 
