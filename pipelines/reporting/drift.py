@@ -63,7 +63,7 @@ def _training(found: Sequence[Compared]) -> Iterator[Block]:
     worst = sum(feature.drifted for feature in features)
     yield Prose(
         f"{worst} of {plural(len(features), 'feature')} of the training set drifted between "
-        f" {found[0].drift.baseline}, which the models learn from, and the test days."
+        f"{found[0].drift.baseline}, which the models learn from, and the test days."
     )
     judged = [feature for feature in features if not feature.unjudged or feature.drifted]
     ranked = sorted(judged, key=lambda feature: (-_severity(feature), feature.column))
@@ -83,7 +83,7 @@ def _unjudged(features: Sequence[Comparison]) -> Iterator[Block]:
     table = Table(
         head=("feature", "why it is not judged", "PSI"),
         groups=rows_of(*((feature.column, feature.unjudged, _index(feature)) for feature in features)),
-        caption="Here a difference in values means little, however large its PSI; nulls are judged by themselves.",
+        caption="A PSI that is not judged means little, however large it is; nulls are judged by themselves.",
         text_columns=2,
     )
     yield Fold(f"{plural(len(features), 'feature')} not judged", (table,))
