@@ -10,8 +10,8 @@ its rows, their order and its columns. Instants are whole microseconds, UTC; fin
 
 DuckDB joins in two passes, so that it sorts numbers only. The first finds the *place* of each
 spine row's feature row: keys become the numbers of the spine's own keys, which leaves out rows of
-other keys, and an ASOF join finds the last row at or before t. The second reads the features of
-the places found.
+other keys and those no instant of their key can reach, and an ASOF join finds the last row at or
+before t. The second reads the features of the places found.
 
 An ASOF join finds the last row by one column. That column is the pair (known_from, place) in one
 number, known_from = max(event, created) being the instant a row becomes usable; so rows of an equal
@@ -48,6 +48,7 @@ def join(
     with connect(memory_limit) as connection:
         loaded = load_spine(connection, spine)
         check_spine(loaded.columns, views)
+        connection.execute("SET preserve_insertion_order = false")  # rows carry their numbers from here on
         instant = microseconds(loaded.timestamp, loaded.types[loaded.timestamp])
         first, last = first_row(connection, f"SELECT min({instant}), max({instant}) FROM {loaded.relation}")
         for index, view in enumerate(views):
@@ -70,6 +71,7 @@ def _find(
     index: int,
 ) -> None:
     """Make the table found_`index`: spine rows that have a usable feature row, and its place."""
+    ttl = view.ttl_microseconds
     names = [f"k{number}" for number in range(len(view.keys))]
     keys = listed(
         f"CAST({quoted(column)} AS {kind}) AS {name}"
@@ -77,11 +79,15 @@ def _find(
     )
     connection.execute(f"""
         CREATE TEMP TABLE keys AS
-        SELECT *, row_number() OVER () AS key FROM (SELECT DISTINCT {keys} FROM {spine.relation});
+        SELECT *, row_number() OVER () AS key FROM (
+            SELECT {keys}, min({instant}) AS first, max({instant}) AS last
+            FROM {spine.relation} GROUP BY {listed(names)}
+        );
         CREATE TEMP TABLE known AS
         SELECT key, event, created, place FROM ({rows.narrow}) JOIN keys USING ({listed(names)})
+        WHERE event <= last AND created <= last {f"AND event >= first - {ttl}" if ttl else ""}
     """)
-    fresh = f"known.event >= asked.instant - {view.ttl_microseconds}" if view.ttl else "true"
+    fresh = f"known.event >= asked.instant - {ttl}" if ttl else "true"
     connection.execute(f"""
         CREATE TEMP TABLE found_{index} AS
         WITH asked AS (
@@ -92,8 +98,7 @@ def _find(
         known AS ({_in_order(connection)})
         SELECT asked.__row, known.place
         FROM asked ASOF JOIN known ON asked.key = known.key AND asked.latest >= known.rank
-        WHERE {fresh}
-        ORDER BY asked.__row;
+        WHERE {fresh};
         DROP TABLE known;
         DROP TABLE keys
     """)

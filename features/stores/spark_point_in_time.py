@@ -24,7 +24,7 @@ from features.stores.spark_slices import carried, hot_keys, sliced
 from features.stores.spark_spine import INSTANT, SparkSpine
 from features.stores.views import ViewColumns, check_spine
 
-FEW = 300_000  # spine rows whose keys are sent to all executors, to leave out feature rows of other keys
+FEW = 100_000  # spine rows whose keys are sent to all executors, to leave out rows before they are moved
 
 
 def join_views(spark: SparkSession, spine: SparkSpine, views: Sequence[ViewColumns]) -> DataFrame:
@@ -43,7 +43,7 @@ def join_views(spark: SparkSession, spine: SparkSpine, views: Sequence[ViewColum
         known = _known(rows, names, view)
         asked = _asked(spine.frame, rows, view)
         if count <= FEW:
-            known = known.join(F.broadcast(asked.select(*names).distinct()), names, "left_semi")
+            known = _within_reach(known, asked, names, view)
         hot = hot_keys(spark, asked.select(*names, "at"), known.select(*names, "at"), names)
         joined = _walk(_asked(joined, rows, view), known, hot, names, view)
     return joined.drop(INSTANT)
@@ -68,6 +68,15 @@ def _known(rows: DataFrame, names: Sequence[str], view: ViewColumns) -> DataFram
     )
 
 
+def _within_reach(known: DataFrame, asked: DataFrame, names: Sequence[str], view: ViewColumns) -> DataFrame:
+    """The rows of `known` whose key is asked for, at some instant that they can be used at."""
+    reach = asked.groupBy(*names).agg(F.min("at").alias("first"), F.max("at").alias("last"))
+    usable = F.col("at") <= F.col("last")
+    if view.ttl:
+        usable &= F.col("known.event") >= F.col("first") - view.ttl_microseconds
+    return known.join(F.broadcast(reach), list(names)).where(usable).drop("first", "last")
+
+
 def _walk(
     asked: DataFrame, known: DataFrame, hot: DataFrame | None, names: Sequence[str], view: ViewColumns
 ) -> DataFrame:
@@ -81,7 +90,7 @@ def _walk(
         line = line.unionByName(carried(known, hot, names), allowMissingColumns=True)
     so_far = (
         Window.partitionBy(*names, "slice")
-        .orderBy("at", F.col("asked").isNotNull())
+        .orderBy(F.col("at") * 2 + F.col("asked").isNotNull().cast("long"))
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     seen = line.withColumn("seen", F.max("known").over(so_far)).where(F.col("asked").isNotNull())

@@ -144,7 +144,7 @@ def test_hot_keys_are_cut_into_slices_and_the_answer_stays(spark: Any, tmp_path:
     spine = [At(user(), "i", instant()) for _ in range(400)] + [At("hot", None, None)] * 3
     write_rows(Lake(tmp_path), "t", rows)
     before = spark.conf.get("spark.sql.shuffle.partitions")
-    spark.conf.set("spark.sql.shuffle.partitions", "8")
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
     try:
         keys = load_spark_spine(spark, spine_of(spine)).frame.selectExpr("user_id k0", f"{INSTANT} at")
         hot = hot_keys(spark, keys, keys, ["k0"])
