@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from features.declarations.groups import Profile
 from features.store import apply, open_store
-from features.stores.sql import quoted, text
+from features.stores.sql import connect, quoted, text
 from pipelines.baselines import write_baselines
 from pipelines.console import stage
 from pipelines.days import DAY, Days
@@ -42,9 +42,10 @@ def assemble(settings: Settings, ds: date) -> None:
         apply(store, settings.catalog, settings.lake)
         table = training_set(service)
         with lake.staging() as staged:
-            rows = staged / "0.parquet"
+            spine, rows = staged / "spine.parquet", staged / "0.parquet"
+            _write_spine(settings, lake.files("events", days), spine)
             job = store.get_historical_features(
-                entity_df=_spine(settings, lake.files("events", days)),
+                entity_df=str(spine),  # a file, which either engine of the offline store reads
                 features=store.get_feature_service(service),
                 full_feature_names=True,
             )
@@ -83,8 +84,8 @@ def _validated_inputs(settings: Settings, lake: Lake, days: Days) -> dict[str, s
     return inputs
 
 
-def _spine(settings: Settings, files: Iterable[Path]) -> str:
-    """SQL for the events to join: ids, instant, labels and context, in order of time."""
+def _write_spine(settings: Settings, files: Iterable[Path], spine: Path) -> None:
+    """Write the events to join to a Parquet file: ids, instant, labels and context, in order of time."""
     catalog = settings.catalog
     columns = [
         "event_id",
@@ -96,4 +97,6 @@ def _spine(settings: Settings, files: Iterable[Path]) -> str:
     chosen = ", ".join(quoted(column) for column in columns)
     sources = ", ".join(text(str(path)) for path in files)
     events = f"read_parquet([{sources}], hive_partitioning = false)"
-    return f"SELECT {chosen} FROM {events} ORDER BY event_timestamp, event_id"  # noqa: S608 -- all quoted
+    query = f"SELECT {chosen} FROM {events} ORDER BY event_timestamp, event_id"  # noqa: S608 -- all quoted
+    with connect() as connection:
+        connection.execute(f"COPY ({query}) TO {text(str(spine))} (FORMAT parquet)")
