@@ -50,6 +50,8 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.local.dir": scratch,
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # A task holds a bounded heap per key; sorting all of its rows after 128 keys would cost far more.
+        "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "65536",
         # pandas writes nanoseconds, which Spark reads as plain integers or not at all
         "spark.sql.legacy.parquet.nanosAsLong": "true",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
