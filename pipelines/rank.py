@@ -81,12 +81,8 @@ def _ranking(
     title: str,
 ) -> Table:
     """The best items with their scores and a few of the features they were ranked by."""
-    item_features = [
-        f"{view.name}__{feature.name}"
-        for view in settings.catalog.aggregates
-        if view.keys == (ITEM,)
-        for feature in view.features[-SHOWN_FEATURES:]
-    ]
+    of_items = next(view for view in settings.catalog.aggregates if view.keys == (ITEM,))
+    item_features = [f"{of_items.name}__{feature.name}" for feature in of_items.features[-SHOWN_FEATURES:]]
     table = Table(title=title)
     table.add_column("#", justify="right")
     table.add_column("item", justify="right")
