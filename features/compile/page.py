@@ -25,7 +25,13 @@ its gate, its place in the model's input, and its row on this page.
 user_scenario = FeatureGroup(
     "user_scenario",
     keys=(USER, SCENARIO),
-    measures=(Count(), Rate("click", prior=0.3), Distinct(ITEM), TimeSince("click"), Trend(Count(), DAY, DAY * 7)),
+    measures=(
+        Count(),
+        Rate("click", prior=0.3),
+        Distinct(ITEM),
+        TimeSince("click"),
+        Trend(Count(), DAY, DAY * 7),
+    ),
     windows=days(1, 7),
     role=Role.SCENARIO,
 )
