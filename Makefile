@@ -49,7 +49,7 @@ bench-stores: .venv/.ready ## the online store and its engine beside Feast's own
 bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own stores and plain DuckDB
 	$(PY) -m benchmarks.pit
 
-bench-scale: .venv/.ready ## a day of a log of 100 million events, and every stage on growing logs (20 minutes, 10 GB)
+bench-scale: .venv/.ready ## a day of a log of 100 million events, and every stage on growing logs (long, 10 GB)
 	$(PY) -m benchmarks.scale
 
 lock: ## resolve requirements.in anew into requirements.lock

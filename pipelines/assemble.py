@@ -40,6 +40,10 @@ def assemble(settings: Settings, ds: date) -> None:
         inputs = _validated_inputs(settings, lake, days)
         store = open_store(settings.home)
         apply(store, settings.catalog, settings.lake)
+        if getattr(store.config.offline_store, "engine", None) == "spark":
+            from pipelines.spark import spark_session
+
+            spark_session(settings)  # which the store then finds active
         table = training_set(service)
         with lake.staging() as staged:
             spine, rows = staged / "spine.parquet", staged / "0.parquet"

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
+# A session of its own listens on loopback and has no web page, unless `spark_conf` says otherwise.
+_DEFAULTS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.ui.enabled": "false",
+}
+
 
 def spark_session(conf: Mapping[str, str]) -> SparkSession:
     """The active session, or else one made with `conf`, in UTC."""
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
-    builder = SparkSession.builder.appName("gatehouse").config("spark.sql.session.timeZone", "UTC")
-    for key, value in conf.items():
+    builder = SparkSession.builder.appName("gatehouse")
+    for key, value in {**_DEFAULTS, **conf}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipelines.foreground import run_until_interrupted
 from pipelines.settings import CHECKOUT, Settings
 
 HOST = "127.0.0.1"
@@ -159,16 +160,5 @@ def failed(home: Path, children: dict[str, subprocess.Popen[bytes]]) -> int:
     return 1
 
 
-def interrupted(number: int, frame: object) -> None:
-    """Leave `main` through its context managers. Set for SIGINT too: a background shell ignores it."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        console.print("stopped")
-        sys.exit(0)
+    run_until_interrupted(main)

@@ -27,6 +27,7 @@ from pathlib import Path
 import pyspark
 from rich.console import Console
 
+from pipelines.foreground import run_until_interrupted
 from pipelines.java import provide_java
 
 HOST = "127.0.0.1"
@@ -184,16 +185,5 @@ def main() -> int:
         return 1
 
 
-def interrupted(number: int, frame: object) -> None:
-    """Leave `main` through its context manager. Set for SIGINT too: a background shell ignores it."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        console.print("stopped")
-        sys.exit(0)
+    run_until_interrupted(main)

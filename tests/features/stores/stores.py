@@ -12,9 +12,18 @@ from feast.types import Float32, String
 from features.store import open_store
 from features.stores.source import LakeSource
 from pipelines.lake import Lake
-from tests.features.stores.tables import Row, write_rows
+from tests.features.stores.tables import START, At, Row, spine_of, write_rows
 
-TTL = timedelta(days=2)
+DAY = timedelta(days=1)
+TTL = DAY * 2
+# Two keys, one of them with a correction that was learnt of late; and a spine that asks for a third too.
+ROWS = [
+    Row("u", "i", START, START, 1.0),
+    Row("u", "i", START + DAY, START + DAY, 2.0),
+    Row("u", "i", START + DAY, START + 3 * DAY, 3.0),
+    Row("v", "i", START, START, 4.0),
+]
+SPINE = spine_of([At("u", "i", START + 2 * DAY), At("v", "i", START), At("w", "i", START)])
 FIELDS = [
     Field(name="user_id", dtype=String),
     Field(name="item_id", dtype=String),

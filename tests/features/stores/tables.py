@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from hypothesis import strategies as st
 
 from features.stores.views import Column, ViewColumns
 from pipelines.lake import Lake
@@ -45,6 +46,29 @@ class At:
     user: str | None
     item: str | None
     instant: datetime | None
+
+
+# Keys whose concatenations coincide, instants that meet to the microsecond and cross midnight.
+users = st.sampled_from(["1", "12", "a|b", "", None])
+items = st.sampled_from(["23", "3", "|b", "123", None])
+instants = st.builds(
+    lambda days, us: START + timedelta(days=days) + us * MICROSECOND, st.integers(0, 3), st.integers(-1, 2)
+)
+random_rows = st.lists(
+    st.builds(
+        Row,
+        user=users,
+        item=items,
+        event=instants,
+        created=st.one_of(st.none(), instants),
+        value=st.one_of(st.none(), st.floats(width=32, allow_nan=False)),
+    ),
+    max_size=25,
+)
+random_spines = st.lists(
+    st.builds(At, user=users, item=items, instant=st.one_of(st.none(), instants)), max_size=20
+).map(lambda spine: spine + spine[:3])
+TTLS = (timedelta(0), MICROSECOND, timedelta(days=1), timedelta(days=2))
 
 
 def write_rows(lake: Lake, table: str, rows: Iterable[Row]) -> None:

@@ -22,11 +22,13 @@ from features.stores.spark_spine import INSTANT, load_spark_spine
 from features.stores.views import Column, ViewColumns
 from pipelines.lake import Lake
 from tests.features.stores.tables import (
-    MICROSECOND,
     START,
+    TTLS,
     At,
     Row,
     newest_known,
+    random_rows,
+    random_spines,
     spine_of,
     view_of,
     write_rows,
@@ -36,27 +38,7 @@ pytestmark = pytest.mark.spark
 
 Kind = TypeVar("Kind", Row, At)
 DAY = timedelta(days=1)
-TTLS = (timedelta(0), MICROSECOND, DAY, 2 * DAY)
-# Keys whose concatenations coincide, instants that meet to the microsecond and cross midnight.
-users = st.sampled_from(["1", "12", "", None])
-items = st.sampled_from(["23", "3", "123", None])
-instants = st.builds(
-    lambda days, us: START + days * DAY + us * MICROSECOND, st.integers(0, 2), st.integers(-1, 2)
-)
-rows = st.lists(
-    st.builds(
-        Row,
-        user=users,
-        item=items,
-        event=instants,
-        created=st.one_of(st.none(), instants),
-        value=st.one_of(st.none(), st.floats(width=32, allow_nan=False)),
-    ),
-    max_size=20,
-)
-asked = st.builds(At, user=users, item=items, instant=st.one_of(st.none(), instants))
-spines = st.lists(asked, max_size=12).map(lambda spine: spine + spine[:3])
-cases = st.lists(st.tuples(rows, spines), min_size=20, max_size=20)
+cases = st.lists(st.tuples(random_rows, random_spines), min_size=20, max_size=20)
 
 
 def views_of(folder: Path) -> tuple[ViewColumns, ...]:

@@ -7,48 +7,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import Entity, FeatureStore, FeatureView, Field, ValueType
+from feast import FeatureStore
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.types import Float32, String
 
-from features.store import open_store
 from features.stores.offline import GatehouseOfflineStore
-from features.stores.source import LakeSource
-from pipelines.lake import Lake
-from tests.features.stores.tables import START, At, Row, spine_of, write_rows
+from tests.features.stores.stores import ROWS, SPINE, service_store
+from tests.features.stores.tables import START
 
 DAY = timedelta(days=1)
-ROWS = [
-    Row("u", "i", START, START, 1.0),
-    Row("u", "i", START + DAY, START + DAY, 2.0),
-    Row("u", "i", START + DAY, START + 3 * DAY, 3.0),
-    Row("v", "i", START, START, 4.0),
-]
-SPINE = spine_of([At("u", "i", START + 2 * DAY), At("v", "i", START), At("w", "i", START)])
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
     """A store with one view over ROWS."""
-    write_rows(Lake(tmp_path), "t", ROWS)
-    user, item = (
-        Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in ("user", "item")
-    )
-    view = FeatureView(
-        name="view",
-        entities=[user, item],
-        schema=[
-            Field(name="user_id", dtype=String),
-            Field(name="item_id", dtype=String),
-            Field(name="value", dtype=Float32),
-        ],
-        ttl=2 * DAY,
-        source=LakeSource(folder=tmp_path / "t", name="t"),
-    )
-    store = open_store(tmp_path / "home")
-    store.apply([user, item, view])
-    return store
+    return service_store(tmp_path, ROWS)
 
 
 @pytest.mark.parametrize("full", [False, True])

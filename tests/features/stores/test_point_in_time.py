@@ -16,35 +16,19 @@ from pipelines.lake import Lake
 from tests.features.stores.tables import (
     MICROSECOND,
     START,
+    TTLS,
     At,
     Row,
     newest_known,
     publish,
+    random_rows,
+    random_spines,
     spine_of,
     view_of,
     write_rows,
 )
 
 DAY = timedelta(days=1)
-# Keys whose concatenations coincide, instants that meet to the microsecond and cross midnight.
-users = st.sampled_from(["1", "12", "a", "a|b", None])
-items = st.sampled_from(["23", "3", "b", "|b", None])
-instants = st.builds(
-    lambda days, us: START + days * DAY + us * MICROSECOND, st.integers(0, 3), st.integers(-1, 2)
-)
-rows = st.lists(
-    st.builds(
-        Row,
-        user=users,
-        item=items,
-        event=instants,
-        created=st.one_of(st.none(), instants),
-        value=st.integers(0, 1000).map(float),
-    ),
-    max_size=25,
-)
-spines = st.lists(st.builds(At, user=users, item=items, instant=st.one_of(st.none(), instants)), max_size=25)
-ttls = st.sampled_from([timedelta(0), MICROSECOND, DAY, 2 * DAY])
 
 
 def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa.Table:
@@ -52,7 +36,7 @@ def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=rows, spine=spines, ttl=ttls, chunk=st.sampled_from([3, 1000]))
+@given(rows=random_rows, spine=random_spines, ttl=st.sampled_from(TTLS), chunk=st.sampled_from([3, 1000]))
 def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
     rows: list[Row], spine: list[At], ttl: timedelta, chunk: int
 ) -> None:
@@ -65,7 +49,7 @@ def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
 
 
 @settings(max_examples=100, deadline=None)
-@given(rows=rows, spine=spines, ttl=ttls)
+@given(rows=random_rows, spine=random_spines, ttl=st.sampled_from(TTLS))
 def test_join_equals_brute_force_when_rows_are_snapshots(
     rows: list[Row], spine: list[At], ttl: timedelta
 ) -> None:

@@ -14,19 +14,12 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 
 from features.stores.offline import GatehouseOfflineStore
 from features.stores.retrieval import LakeRetrievalJob
-from tests.features.stores.stores import service_store
-from tests.features.stores.tables import MICROSECOND, START, At, Row, spine_of
+from tests.features.stores.stores import ROWS, SPINE, service_store
+from tests.features.stores.tables import MICROSECOND, START, Row
 
 pytestmark = pytest.mark.spark
 
 DAY = timedelta(days=1)
-ROWS = [
-    Row("u", "i", START, START, 1.0),
-    Row("u", "i", START + DAY, START + DAY, 2.0),
-    Row("u", "i", START + DAY, START + 3 * DAY, 3.0),
-    Row("v", "i", START, START, 4.0),
-]
-SPINE = spine_of([At("u", "i", START + 2 * DAY), At("v", "i", START), At("w", "i", START)])
 FOUND = [2.0, 4.0, None]
 
 
