@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +58,6 @@ def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:
         store.apply([], objects_to_delete=[*gone, *sources], partial=False)
     store.apply(list(objects))
     return objects
-
-
-def empty(store: FeatureStore, views: Iterable[FeatureView]) -> None:
-    """Remove all online rows of `views`."""
-    tables = list(views)
-    infra: dict[str, Any] = {"entities_to_delete": [], "entities_to_keep": [], "partial": True}
-    online = store._get_provider().online_store  # Feast has no public way to empty a view
-    online.update(store.config, tables_to_delete=tables, tables_to_keep=[], **infra)
-    online.update(store.config, tables_to_delete=[], tables_to_keep=tables, **infra)
 
 
 def _rebase(settings: dict[str, Any], folder: Path) -> None:

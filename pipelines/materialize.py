@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from feast import FeatureStore
-from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from filelock import FileLock
 
 from features.declarations.groups import Profile, View
-from features.serving.served import Served, ServedView, find_served, withdraw_served, write_served
-from features.store import apply, empty, open_store
+from features.serving.served import Served, ServedView, find_served, packed_store, write_receipt
+from features.store import apply, open_store
+from features.stores.packed.backend import Read
+from features.stores.packed.generations import withdraw
+from features.stores.packed.keys import encode_key
+from features.stores.packed.schema import ViewSchema
+from features.stores.values import since_epoch
 from pipelines.console import stage, track
 from pipelines.days import Days, snapshot_instant
 from pipelines.lake import Lake
@@ -28,16 +33,17 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def materialize(settings: Settings, ds: date) -> None:
-    """Make the online store hold each key's newest snapshot at or before the end of `ds`, within its TTL.
+    """Make the online store serve each key's newest snapshot at or before the end of `ds`, within its TTL.
 
-    feast/served.json names what is served and is replaced after every view has been written. A
-    killed run is simply run again: all its writes are upserts. A view whose partitions are those
-    already served is not written again.
+    Rows are written into a generation that nobody reads, and lookups change over to all of it in one step.
+    A killed run leaves what is served as it was, and is simply run again. Views whose partitions are
+    those already served are not written again, unless another view of the same keys is.
 
     Raises:
         MissingPartitionError: a view has no snapshot of `ds`.
         NotValidatedError: a partition that is needed has not passed its gate.
-        StoreError: the store's state is damaged.
+        StoreError: the store's state is damaged, or another run took this one's place.
+        StoreUnavailableError: the store does not answer.
     """
     lake, views = Lake(settings.lake), settings.catalog.views
     with stage(settings, "materialize", ds) as facts:
@@ -45,26 +51,43 @@ def materialize(settings: Settings, ds: date) -> None:
         store = open_store(settings.home)
         state = Path(store.repo_path)
         with FileLock(state / "materialize.lock"):
-            before = find_served(state)
-            apply(store, settings.catalog, settings.lake)
-            if before is not None and (before.dataset != settings.dataset or before.ds > ds):
-                # Its keys mean somebody else, or its rows know what happened after `ds`.
-                withdraw_served(state)
+            before = find_served(store)
+            if before is not None and before.dataset != settings.dataset:
+                withdraw(packed_store(store).backend(store.config))  # its keys mean somebody else
                 before = None
-            written = 0
-            for view in track(views, "materialize", len(views)):
-                same = before is not None and before.views.get(view.name) == offered[view.name]
-                if same and _holds(store, lake, view, ds):
-                    continue
-                if before is None or before.ds == ds:
-                    # A corrected row keeps its instant, and Redis keeps the earlier of such rows.
-                    empty(store, [store.get_feature_view(view.name)])
-                _write(store, view, ds)
-                written += offered[view.name].rows
-            write_served(state, Served(dataset=settings.dataset, ds=ds, views=offered))
+            apply(store, settings.catalog, settings.lake)
+            served = Served(dataset=settings.dataset, ds=ds, views=offered)
+            changed = _changed(store, lake, views, before, served)
+            written = [view for view in views if entity_of(view) in changed]
+            if served != before or written:
+                registered = [store.get_feature_view(view.name) for view in written]
+                about = {"dataset": settings.dataset, "ds": str(ds), "since": datetime.now(UTC).isoformat()}
+                with packed_store(store).building(store.config, registered, about) as serve:
+                    for view in track(written, "materialize", len(written)):
+                        _write(store, view, ds)
+                    serve(served.record())
+            write_receipt(state, served)
         facts["views"] = len(views)
         facts["rows"] = sum(view.rows for view in offered.values())
-        facts["rows_written"] = written
+        facts["rows_written"] = sum(offered[view.name].rows for view in written)
+
+
+def entity_of(view: View) -> str:
+    """What names the view's keys in the online store."""
+    return "+".join(sorted(key.column for key in view.keys))
+
+
+def _changed(
+    store: FeatureStore, lake: Lake, views: Sequence[View], before: Served | None, served: Served
+) -> set[str]:
+    """Entities of which a view is not served as it should be, or of whose rows the store knows nothing."""
+    return {
+        entity_of(view)
+        for view in views
+        if before is None
+        or before.views.get(view.name) != served.views[view.name]
+        or not _holds(store, lake, view, served.ds)
+    }
 
 
 def _offer(lake: Lake, view: View, ds: date) -> ServedView:
@@ -76,8 +99,15 @@ def _offer(lake: Lake, view: View, ds: date) -> ServedView:
         return ServedView(content=newest.content, rows=newest.rows)
     days = _served_days(lake, view, ds)
     require_passed(lake, table, days)
-    contents = [lake.manifest(table, day).content for day in days]
-    return ServedView(content=hashlib.sha256("".join(contents).encode()).hexdigest()[:16], rows=newest.rows)
+    manifests = [lake.manifest(table, day) for day in days]
+    contents = "".join(manifest.content for manifest in manifests)
+    return ServedView(
+        content=hashlib.sha256(contents.encode()).hexdigest()[:16],
+        rows=newest.rows,
+        newest=max(
+            (snapshot_instant(day) for day, m in zip(days, manifests, strict=True) if m.rows), default=None
+        ),
+    )
 
 
 def _newest(lake: Lake, view: View, ds: date) -> Manifest:
@@ -86,20 +116,14 @@ def _newest(lake: Lake, view: View, ds: date) -> Manifest:
 
 
 def _holds(store: FeatureStore, lake: Lake, view: View, ds: date) -> bool:
-    """Whether the online store still has a row of the view's newest snapshot that has any, as it was served.
-
-    served.json may outlive the rows it speaks of: a database removed by hand, another store in
-    feature_store.yaml, a run killed while it wrote a later day.
-    """
+    """Whether the store still has a row of the view's newest snapshot that has any, under today's schema."""
     row = _first_row(lake, view, ds)
     if row is None:
         return True
-    keys = {key.column: row[key.column] for key in view.keys}
-    feature = view.features[0].name
-    response = store.get_online_features([f"{view.name}:{feature}"], [keys]).proto
-    found = response.results[list(response.metadata.feature_names.val).index(feature)]
-    served: datetime = found.event_timestamps[0].ToDatetime(tzinfo=UTC)
-    return bool(found.statuses[0] != FieldStatus.NOT_FOUND and served == row["event_timestamp"])
+    schema = ViewSchema.of(store.get_feature_view(view.name))
+    key = encode_key([row[column] for column in schema.keys])
+    _, [[found]] = packed_store(store).backend(store.config).read([Read((schema,), [key])])
+    return bool(found.events[0] == since_epoch(row["event_timestamp"]) and found.unwritten is None)
 
 
 def _first_row(lake: Lake, view: View, ds: date) -> dict[str, Any] | None:

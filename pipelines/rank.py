@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.table import Table
 
 from features.declarations.entities import ITEM
-from features.serving.lookup import FeatureBatch, FeatureLookup
+from features.serving.batch import FeatureBatch
+from features.serving.lookup import FeatureLookup
 from features.store import open_store
 from pipelines.console import console
 from pipelines.errors import MissingPartitionError
@@ -29,7 +31,7 @@ def print_lookup(settings: Settings, user: str, scenario: str, items: Sequence[s
     """Print every feature of a user in a scenario and of `items`, one column an item."""
     service = settings.params.features.service
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, service)
-    found = lookup.look_up(scenario=scenario, user=user, items=items)
+    found = lookup.batch(scenario=scenario, user=user, items=items)
     table = Table(title=f"{service}, as of {lookup.served().instant:%Y-%m-%d %H:%M} UTC")
     table.add_column("feature")
     for item in items:
@@ -55,7 +57,7 @@ def print_ranking(
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, encoder.spec.service)
     items = known_items(Lake(settings.lake))
     for scenario in scenarios:
-        found = lookup.look_up(scenario=scenario, user=user, items=items)
+        found = lookup.batch(scenario=scenario, user=user, items=items)
         instant = int(lookup.served().instant.timestamp() * 1_000_000)
         times = np.full(len(items), instant, dtype=np.int64)
         scores = score_rows(ranker, encoder.transform({**found.columns, EVENT_TIME: times}))
@@ -92,13 +94,15 @@ def _ranking(
         table.add_column(name.split("__")[1], justify="right", style="dim")
     for place, index in enumerate(best, start=1):
         shown = (_shown(found.columns[name][index]) for name in item_features)
-        item = str(found.columns[ITEM.column][index])
+        item = str(found.columns[ITEM.column][index].as_py())
         table.add_row(str(place), item, *(f"{value:.3f}" for value in scores[index]), *shown)
     return table
 
 
 def _shown(value: object) -> str:
     """A feature's value for a narrow column; "-" where it is missing."""
+    if isinstance(value, pa.Scalar):
+        value = value.as_py()
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "-"
     if isinstance(value, float | np.floating):
@@ -110,5 +114,5 @@ def _shown(value: object) -> str:
 
 def _statuses(found: FeatureBatch) -> str:
     """How many looked-up values were present, null, not found and stale."""
-    total = sum(found.statuses.values(), Counter())
-    return "features: " + ", ".join(f"{count:,} {status}" for status, count in sorted(total.items()))
+    total = sum(found.counts.values(), Counter())
+    return "features: " + ", ".join(f"{count:,} {status.label}" for status, count in sorted(total.items()))

@@ -2,93 +2,88 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
-import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 from feast import FeatureStore
 
 from features.declarations.catalog import Catalog
 from features.declarations.entities import ITEM, SCENARIO, USER
-from features.declarations.groups import Profile, View
-from features.serving.reading import read_view
-from features.serving.served import Served, find_served
-from features.stores.errors import StoreError
-from features.stores.packed import MISSING, ColumnValues, ViewRows
-from features.stores.values import join_keys, since_epoch
+from features.serving.batch import FeatureBatch
+from features.serving.defaults import default_batches
+from features.serving.guard import CircuitBreaker, Patience
+from features.serving.links import Links
+from features.serving.reader import Found, Ids, ReadView, ViewReader
+from features.serving.served import Served, packed_store, served_of
+from features.stores.errors import StoreError, StoreUnavailableError
+from features.stores.packed.pointer import Pointer
 
-
-class Status(StrEnum):
-    """What became of a value that was asked for."""
-
-    PRESENT = "present"
-    NULL = "null"
-    NOT_FOUND = "not found"
-    STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureBatch:
-    """Features of N items.
-
-    Attributes:
-        columns: training-set column to N values: float32 [N] with NaN, or a list with None, where a
-            value is missing.
-        statuses: view name to how many values, of distinct keys, were present, null, not found or stale.
-    """
-
-    columns: dict[str, ColumnValues]
-    statuses: dict[str, Counter[Status]]
+_RESTARTS = 3
 
 
 class FeatureLookup:
     """Reads a feature service's columns from the online store.
 
-    A view is read once for each distinct key of a request: a user's features once, whatever the
-    number of items. Profiles with links come first, for the ids they link to (an item's author)
-    are keys of other views.
+    A request is one round trip. A view is read once for each distinct key, a user's features once
+    whatever the number of items. Keys of views that a profile links to (an item's author) are guessed from
+    what the profile said last; only where it says something else now is there a second trip.
 
     Views are taken as they are registered when the lookup is made; after a change of declarations
-    a new one is needed.
+    a new one is needed. Safe to share between threads.
 
     Args:
         store: an opened Feast store; see features.store.
         catalog: the data set's declarations.
         service: the feature service to read.
+        patience: what to do about a store that does not answer.
+        clock: the instant to judge ages at, given what is served; by default that of the served snapshot.
 
     Raises:
-        StoreError: nothing is served, or another data set is.
+        StoreError: the store is not the packed one, or serves nothing, or serves another data set.
     """
 
-    def __init__(self, store: FeatureStore, catalog: Catalog, service: str) -> None:
-        self._store = store
-        self._catalog = catalog
-        self._service = catalog.service(service)
-        needed = set(self._service.views) | {profile.name for profile in catalog.profiles if profile.links}
-        views = [view for view in catalog.views if view.name in needed]
-        self._views = sorted(views, key=lambda view: not _links(view))
+    def __init__(
+        self,
+        store: FeatureStore,
+        catalog: Catalog,
+        service: str,
+        *,
+        patience: Patience | None = None,
+        clock: Callable[[Served], datetime] = lambda served: served.instant,
+    ) -> None:
+        self.catalog = catalog
+        self.service = catalog.service(service)
+        self._backend = packed_store(store).backend(store.config)
+        self._seen: tuple[bytes | None, Served] | None = None
         self.served()
-        self._registered = {view.name: store.get_feature_view(view.name) for view in self._views}
+        self._breaker = CircuitBreaker(patience or Patience())
+        self._clock = clock
+        profiles = [profile for profile in catalog.profiles if profile.links]
+        needed = {*self.service.views, *(profile.name for profile in profiles)}
+        views = [view for view in catalog.views if view.name in needed]
+        linked = {link for profile in profiles for link in profile.links}
+        registered = {view.name: ReadView.of(store.get_feature_view(view.name)) for view in views}
+        self._views = list(registered.values())
+        direct = [registered[view.name] for view in views if not linked & set(view.keys)]
+        self._linked = [registered[view.name] for view in views if linked & set(view.keys)]
+        self._direct_reader = ViewReader(self._backend, direct)
+        self._linked_reader = ViewReader(self._backend, self._linked)
+        self._whole_reader = ViewReader(self._backend, self._views)
+        self._links = Links(profiles)
+        self._outputs = {
+            column: (view.name, feature.name)
+            for view in map(catalog.view, self.service.views)
+            for feature in view.features
+            for column in [f"{view.name}__{feature.name}"]
+        }
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Open while the store is left alone."""
+        return self._breaker
 
     def batch(
-        self,
-        *,
-        scenario: str,
-        user: str,
-        items: Sequence[str],
-        at: datetime | None = None,
-        context: Mapping[str, str] | None = None,
-    ) -> dict[str, ColumnValues]:
-        """The columns of `look_up`."""
-        return self.look_up(scenario=scenario, user=user, items=items, at=at, context=context).columns
-
-    def look_up(
         self,
         *,
         scenario: str,
@@ -99,46 +94,70 @@ class FeatureLookup:
     ) -> FeatureBatch:
         """Features of `user` in `scenario` and of each of `items`, which may repeat.
 
+        When the store does not answer, every feature has its declared default and the batch is flagged
+        as degraded.
+
         Args:
             scenario: the scenario's id.
             user: the user's id.
             items: N item ids.
-            at: the instant to judge a row's age at, UTC; by default that of the served snapshot. A row
+            at: the instant to judge a row's age at, UTC; by default the lookup's clock tells it. A row
                 that is older than its view's TTL counts as missing.
-            context: values of the catalog's context columns; `hour` is taken from `at` otherwise.
+            context: values of the catalog's context columns; `hour` is taken from the instant otherwise.
 
         Raises:
             StoreError: nothing is served, or another data set is.
         """
-        served = self.served()
-        instant = at or served.instant
-        rows = len(items)
-        ids: dict[str, list[str | None]] = {entity.column: [None] * rows for entity in self._catalog.entities}
-        ids |= {USER.column: [user] * rows, SCENARIO.column: [scenario] * rows, ITEM.column: list(items)}
-        features: dict[str, ColumnValues] = {}
-        statuses: dict[str, Counter[Status]] = {}
-        for view in self._views:
-            found, index = self._read(view, ids, instant)
-            statuses[view.name] = found.statuses
-            for link in _links(view):
-                ids[link] = _spread(found.columns.pop(link), index)
-            features |= {
-                f"{view.name}__{name}": _spread(column, index) for name, column in found.columns.items()
-            }
+        size = len(items)
+        given: dict[str, Ids] = {entity.column: [None] * size for entity in self.catalog.entities}
+        given |= {USER.column: user, SCENARIO.column: scenario, ITEM.column: items}
+        degraded = False
+        try:
+            served, ids, found = self._breaker.call(lambda: self._read(given, size))
+            instant = at or self._clock(served)
+            views = found.settled(self._views, instant)
+        except StoreUnavailableError:
+            degraded = True
+            ids = given
+            views = default_batches(self.catalog, (view.schema for view in self._views), size)
+            instant = at or (self._clock(self._seen[1]) if self._seen else datetime.now(UTC))
+        columns = {column: _arrow(values, size) for column, values in ids.items()}
         known = {"hour": str(instant.astimezone(UTC).hour), **(context or {})}
-        columns: dict[str, ColumnValues] = {**ids}
-        columns |= {feature.name: [known.get(feature.name)] * rows for feature in self._catalog.context}
-        columns |= {name: features[name] for name, _ in self._catalog.service_columns(self._service.name)}
-        return FeatureBatch(columns, statuses)
+        columns |= {
+            feature.name: pa.repeat(pa.scalar(known.get(feature.name), pa.string()), size)
+            for feature in self.catalog.context
+        }
+        return FeatureBatch(columns, views, self._outputs, instant, size, degraded)
 
     def served(self) -> Served:
-        """What the store serves.
+        """What the store serves now.
 
         Raises:
             StoreError: it serves nothing, or another data set than the catalog's.
+            StoreUnavailableError: it does not answer.
         """
-        served = find_served(Path(self._store.repo_path))
-        wanted = self._catalog.dataset
+        return self._checked(self._backend.pointer())
+
+    def _read(self, given: dict[str, Ids], size: int) -> tuple[Served, dict[str, Ids], Found]:
+        """What is served, the ids with the linked ones, and the rows, all of one instant."""
+        for _ in range(_RESTARTS):
+            guess = self._links.guess(given, size) if self._linked else {}
+            reader = self._direct_reader if guess is None else self._whole_reader
+            found = reader.read(given | (guess or {}), size)
+            served = self._checked(found.pointer)
+            followed = self._links.follow(given, found.views, size)
+            if followed == guess or not self._linked:
+                return served, given | followed, found
+            linked = self._linked_reader.read(given | followed, size)
+            if linked.pointer == found.pointer:
+                return served, given | followed, Found(found.pointer, found.views | linked.views)
+        raise StoreUnavailableError("what the online store serves changes faster than it can be read")
+
+    def _checked(self, pointer: bytes | None) -> Served:
+        """What `pointer` says is served, which is read anew only when it has changed."""
+        if self._seen is not None and self._seen[0] == pointer:
+            return self._seen[1]
+        served, wanted = served_of(Pointer.parse(pointer)), self.catalog.dataset
         if served is None:
             raise StoreError("the online store serves nothing yet; run `gatehouse materialize` first")
         if served.dataset != wanted:
@@ -146,63 +165,11 @@ class FeatureLookup:
                 f"the online store serves {served.dataset}, not {wanted}; run `gatehouse materialize` "
                 f"to serve {wanted}, or `gatehouse use {served.dataset}` to go back"
             )
+        self._seen = (pointer, served)
         return served
 
-    def _read(
-        self, view: View, ids: Mapping[str, list[str | None]], instant: datetime
-    ) -> tuple[_Fresh, npt.NDArray[np.intp]]:
-        """The view's rows of the distinct keys in `ids`, and for each item which of them is its own."""
-        registered = self._registered[view.name]
-        keys = list(zip(*(ids[column] for column in join_keys(registered)), strict=True))
-        whole = dict.fromkeys(key for key in keys if None not in key)
-        place = {key: position for position, key in enumerate(whole)}
-        index = np.array([place.get(key, -1) for key in keys], np.intp)
-        names = [*(feature.name for feature in view.features), *_links(view)]
-        rows = read_view(self._store, registered, list(whole), names)
-        return _fresh(rows, view.ttl, instant), index
 
-
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """Rows of a view whose stale values have been taken out, and what became of each value."""
-
-    columns: dict[str, ColumnValues]
-    statuses: Counter[Status]
-
-
-def _fresh(rows: ViewRows, ttl: timedelta, instant: datetime) -> _Fresh:
-    """Take out rows older than `ttl` at `instant`; Feast itself does not do so online."""
-    oldest = since_epoch(instant - ttl) if ttl else MISSING + 1
-    absent = rows.events == MISSING
-    stale = ~absent & (rows.events < oldest)
-    columns: dict[str, ColumnValues] = {}
-    present = 0
-    for name, column in rows.columns.items():
-        if isinstance(column, np.ndarray):
-            columns[name] = np.where(stale, np.float32(np.nan), column)
-            present += int((~np.isnan(columns[name])).sum())
-        else:
-            columns[name] = [None if old else value for old, value in zip(stale, column, strict=True)]
-            present += sum(value is not None for value in columns[name])
-    width = len(rows.columns)
-    not_found, too_old = int(absent.sum()) * width, int(stale.sum()) * width
-    statuses = {
-        Status.PRESENT: present,
-        Status.NULL: absent.size * width - present - not_found - too_old,
-        Status.NOT_FOUND: not_found,
-        Status.STALE: too_old,
-    }
-    return _Fresh(columns, Counter({status: count for status, count in statuses.items() if count}))
-
-
-def _spread(column: ColumnValues, index: npt.NDArray[np.intp]) -> Any:
-    """The value of each item; -1 is an item whose key is not known."""
-    if isinstance(column, np.ndarray):
-        return np.append(column, np.float32(np.nan))[index]
-    values = [*column, None]
-    return [values[position] for position in index]
-
-
-def _links(view: View) -> tuple[str, ...]:
-    """Columns of a profile that hold ids of other entities."""
-    return tuple(link.column for link in view.links) if isinstance(view, Profile) else ()
+def _arrow(ids: Ids, size: int) -> pa.Array:
+    if isinstance(ids, str):
+        return pa.repeat(pa.scalar(ids, pa.string()), size)
+    return pa.array(ids, pa.string())

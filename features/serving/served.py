@@ -1,16 +1,20 @@
-"""What the online store serves: written last by materialize, read first by a lookup."""
+"""What the online store serves: put in place by materialize in one step, and read with every lookup."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
+from feast import FeatureStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.stores.errors import StoreError
+from features.stores.online import PackedOnlineStore
+from features.stores.packed.pointer import Pointer
 
-SERVED = "served.json"
+RECEIPT = "served.json"
 
 
 class ServedView(BaseModel):
@@ -19,12 +23,14 @@ class ServedView(BaseModel):
     Attributes:
         content: hash of the partitions its rows come from.
         rows: keys in the newest of them.
+        newest: event_timestamp of its newest row, UTC; None when it has no rows.
     """
 
     model_config = ConfigDict(frozen=True)
 
     content: str
     rows: int
+    newest: datetime | None = None
 
 
 class Served(BaseModel):
@@ -47,31 +53,58 @@ class Served(BaseModel):
         """The first instant after `ds`, UTC: the event_timestamp of its snapshots."""
         return datetime.combine(self.ds + timedelta(days=1), time(), tzinfo=UTC)
 
+    def record(self) -> dict[str, Any]:
+        """The snapshot as the store's pointer keeps it."""
+        return self.model_dump(mode="json")
 
-def find_served(state: Path) -> Served | None:
-    """What the store with its state in the folder `state` serves; None when it serves nothing.
+
+def served_of(pointer: Pointer) -> Served | None:
+    """What `pointer` says is served; None when nothing is.
 
     Raises:
-        StoreError: the file cannot be read.
+        StoreError: the record is not one that this version writes.
     """
-    path = state / SERVED
-    try:
-        return Served.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    if pointer.served is None:
         return None
+    try:
+        return Served.model_validate(pointer.served)
     except ValidationError as error:
         raise StoreError(
-            f"{path} cannot be read ({error.error_count()} errors); remove it and run `gatehouse materialize`"
+            f"the online store's record of what it serves cannot be read ({error.error_count()} errors); "
+            "run `gatehouse materialize`"
         ) from error
 
 
-def write_served(state: Path, served: Served) -> None:
-    """Put a new snapshot in place by one rename."""
-    draft = state / f".{SERVED}.{uuid.uuid4().hex}"
+def find_served(store: FeatureStore) -> Served | None:
+    """What the online store of `store` serves; None when it serves nothing."""
+    return served_of(Pointer.parse(packed_store(store).backend(store.config).pointer()))
+
+
+def packed_store(store: FeatureStore) -> PackedOnlineStore:
+    """The packed online store of `store`.
+
+    Raises:
+        StoreError: feature_store.yaml names another.
+    """
+    online = store._get_provider().online_store  # Feast has no public way to its stores
+    if not isinstance(online, PackedOnlineStore):
+        raise StoreError(
+            f"feature_store.yaml names {type(online).__name__} as online store; lookups read "
+            "features.stores.online.PackedOnlineStore, on SQLite (path) or on Redis or Valkey (url)"
+        )
+    return online
+
+
+def write_receipt(state: Path, served: Served) -> None:
+    """Leave a copy of what is served in the folder `state`, for DVC and the report."""
+    draft = state / f".{RECEIPT}.{uuid.uuid4().hex}"
     draft.write_text(served.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(state / SERVED)
+    draft.replace(state / RECEIPT)
 
 
-def withdraw_served(state: Path) -> None:
-    """Serve nothing, until the next `write_served`."""
-    (state / SERVED).unlink(missing_ok=True)
+def read_receipt(state: Path) -> Served | None:
+    """The copy that `write_receipt` left; None when there is none or it cannot be read."""
+    try:
+        return Served.model_validate_json((state / RECEIPT).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from feast import RepoConfig
 from feast.infra.common.materialization_job import (
     MaterializationJob,
     MaterializationJobStatus,
@@ -15,6 +20,18 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 
 from features.stores.online import PackedOnlineStore
+from features.stores.packed.writer import TableWriter
+from features.stores.retrieval import LakeRetrievalJob
+
+_WRITERS = 2
+"""Threads: while the store takes one table in, the next is packed."""
+
+
+@runtime_checkable
+class SparkJob(Protocol):
+    """A retrieval job whose result is a Spark frame; told without importing Spark."""
+
+    def to_spark_df(self) -> Any: ...
 
 
 class ArrowComputeEngineConfig(FeastConfigBaseModel):  # type: ignore[misc]
@@ -24,7 +41,10 @@ class ArrowComputeEngineConfig(FeastConfigBaseModel):  # type: ignore[misc]
 
 
 class ArrowComputeEngine(LocalComputeEngine):  # type: ignore[misc]
-    """Feast's local engine, without pandas and protobuf where the online store is the packed one."""
+    """Feast's local engine, without pandas and protobuf where the online store is the packed one.
+
+    With the Spark engine of the offline store, executors write.
+    """
 
     def _materialize_one(
         self, registry: BaseRegistry, task: MaterializationTask, **kwargs: Any
@@ -41,9 +61,31 @@ class ArrowComputeEngine(LocalComputeEngine):  # type: ignore[misc]
             created_timestamp_column=view.batch_source.created_timestamp_column,
             start_date=task.start_time,
             end_date=task.end_time,
-        ).to_arrow()
-        if latest.num_rows:
-            self.online_store.write_table(self.repo_config, view, latest)
+        )
+        self.online_store.write_with(
+            self.repo_config, view, partial(_write, self.repo_config, self.online_store, latest)
+        )
         return LocalMaterializationJob(
             job_id=f"{view.name}-{task.end_time.isoformat()}", status=MaterializationJobStatus.SUCCEEDED
         )
+
+
+def _write(
+    config: RepoConfig, online: PackedOnlineStore, latest: LakeRetrievalJob, writer: TableWriter
+) -> None:
+    """Write what `latest` gives: each executor its partitions, or here one table while the next is read."""
+    if isinstance(latest, SparkJob):
+        from features.stores.spark_write import write_partitions
+
+        folder = Path(config.repo_path or ".")
+        write_partitions(latest.to_spark_df(), writer, config.online_store, config.project, folder)
+        return
+    backend = online.backend(config)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        waiting: deque[Future[int]] = deque()
+        for table in latest.tables():
+            waiting.append(pool.submit(writer.write, backend, table))
+            if len(waiting) > _WRITERS:
+                waiting.popleft().result()
+        for left in waiting:
+            left.result()

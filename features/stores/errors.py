@@ -11,3 +11,7 @@ class StoreError(GatehouseError):
 
 class SpineError(GatehouseError):
     """A spine that features cannot be joined to: a column is missing, ambiguous or of the wrong type."""
+
+
+class StoreUnavailableError(StoreError):
+    """A store does not answer: it is away, slow, locked or damaged."""

@@ -1,20 +1,19 @@
-"""Feast's online store in SQLite with one packed row per view and key.
+"""Feast's online store with one packed row per view and key, in SQLite, Redis or Valkey.
 
-Feast's own SQLite store has a row for each *feature* of a key; see docs/decisions for what that costs.
+Feast's own stores keep a protobuf for each *feature* of a key; see docs/decisions/0005-online-store.md for
+what that costs. Which rows are read is told in features.stores.packed.pointer.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import struct
+import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-import numpy as np
 import pyarrow as pa
 from feast import Entity, FeatureView, RepoConfig
 from feast.infra.online_stores.online_store import OnlineStore
@@ -22,23 +21,54 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from feast.repo_config import FeastConfigBaseModel
 from feast.types import from_feast_to_pyarrow_type
+from pydantic import SecretStr, model_validator
 
-from features.stores.packed import MISSING, RowCodec, ViewRows
-from features.stores.sql import listed, quoted
+from features.stores.packed.backend import Backend, Read
+from features.stores.packed.generations import begin, finish
+from features.stores.packed.keys import encode_key
+from features.stores.packed.pointer import Pointer
+from features.stores.packed.schema import ViewSchema
+from features.stores.packed.unpack import MISSING, ViewRows
+from features.stores.packed.writer import TableWriter
 from features.stores.values import EPOCH, join_keys, since_epoch, to_proto, to_python
 
-_KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters at most
+_INSTANT = pa.timestamp("us", "UTC")
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
-    """Settings in feature_store.yaml.
+    """Settings in feature_store.yaml; either `path` or `url` is given.
 
     Attributes:
-        path: the database file.
+        path: the SQLite file.
+        url: of a Redis or Valkey server, for example redis://localhost:6379/0; give one with a password
+            as an environment variable, url: ${GATEHOUSE_REDIS_URL}.
+        cluster: whether the server is a node of a cluster.
+        timeout: seconds to wait for an answer to a read; for SQLite, for another writer.
     """
 
     type: Literal["features.stores.online.PackedOnlineStore"] = "features.stores.online.PackedOnlineStore"
-    path: str
+    path: str | None = None
+    url: SecretStr | None = None
+    cluster: bool = False
+    timeout: float = 1.0
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give `path` for SQLite or `url` for Redis or Valkey, and not both")
+        return self
+
+
+def open_backend(settings: PackedOnlineStoreConfig, project: str, folder: Path) -> Backend:
+    """The backend that `settings` name; a relative `path` is relative to `folder`."""
+    if settings.url is not None:
+        from features.stores.packed.redis import RedisBackend
+
+        url = settings.url.get_secret_value()
+        return RedisBackend(url, cluster=settings.cluster, project=project, timeout=settings.timeout)
+    from features.stores.packed.sqlite import SqliteBackend
+
+    return SqliteBackend(folder / str(settings.path), project, settings.timeout)
 
 
 class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
@@ -47,24 +77,61 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
     _versioned_read_supported = False  # spares Feast importing every other store to find out
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._backends: dict[tuple[str, str], Backend] = {}
+        self._building: int | None = None
+
+    def backend(self, config: RepoConfig) -> Backend:
+        """Where the rows of `config` are kept."""
+        place = (config.project, str(config.online_store.path or config.online_store.url.get_secret_value()))
+        with self._lock:
+            if place not in self._backends:
+                folder = Path(config.repo_path or ".")
+                self._backends[place] = open_backend(config.online_store, config.project, folder)
+            return self._backends[place]
+
+    @contextmanager
+    def building(
+        self, config: RepoConfig, views: Sequence[FeatureView], about: dict[str, Any]
+    ) -> Iterator[Any]:
+        """What `write_table` is given meanwhile goes to a new generation, for nobody to read yet.
+
+        Yields a function that lets everybody read it, given what is served then; without its call nothing
+        that was written is ever read.
+        """
+        backend = self.backend(config)
+        schemas = [ViewSchema.of(view) for view in views]
+        build = begin(backend, schemas, about)
+        self._building = build.generation
+        try:
+            yield lambda served: finish(backend, build, {schema.entity for schema in schemas}, served)
+        finally:
+            self._building = None
 
     def write_table(self, config: RepoConfig, view: FeatureView, table: pa.Table) -> None:
-        """Write all rows of `table` or none; it has the view's keys, features and time columns."""
-        source = view.batch_source
-        events = _microseconds(table.column(source.timestamp_field))
-        created = _microseconds(table.column(source.created_timestamp_column))
-        keys = map(_key, zip(*(table.column(name).to_pylist() for name in join_keys(view)), strict=True))
-        self._upsert(config, view, zip(keys, events, created, RowCodec(view).pack(table), strict=True))
+        """Write `table`, which has the view's keys, features and time columns.
 
-    def read_rows(
-        self, config: RepoConfig, view: FeatureView, keys: Sequence[tuple[str, ...]], names: Sequence[str]
-    ) -> ViewRows:
-        """Features `names` of the rows of `keys`, whose ids are in order of the names of the join keys."""
-        codec = RowCodec(view)
-        found = self._find(config, view, codec, [_key(key) for key in keys])
-        events = np.array([event for event, _ in found], np.int64)
-        return ViewRows(events, codec.unpack([row for _, row in found], names))
+        Raises:
+            StoreError: a row has no key or no time.
+        """
+        self.write_with(config, view, lambda writer: writer.write(self.backend(config), table))
+
+    def write_with(
+        self, config: RepoConfig, view: FeatureView, write: Callable[[TableWriter], object]
+    ) -> None:
+        """Let `write` put rows of `view` where they belong; called again when that has changed meanwhile."""
+        backend, schema, source = self.backend(config), ViewSchema.of(view), view.batch_source
+        times = source.timestamp_field, source.created_timestamp_column
+        if self._building is not None:
+            write(TableWriter(schema, *times, (self._building,)))
+            return
+        written: set[int] = set()
+        while wanted := Pointer.parse(backend.pointer()).written(schema.entity) - written:
+            # A generation that was begun meanwhile needs the rows too.
+            for generation in wanted:
+                backend.make_room([schema], generation)
+            write(TableWriter(schema, *times, tuple(wanted)))
+            written |= wanted
 
     def online_write_batch(
         self,
@@ -74,20 +141,33 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write rows that come as protobuf, as pushes do."""
-        columns = {
+        source = table.batch_source
+        columns: dict[str, Any] = {
             field.name: pa.array(
                 [to_python(values.get(field.name, ValueProto())) for _, values, _, _ in data],
                 from_feast_to_pyarrow_type(field.dtype),
             )
             for field in table.features
         }
-        rows = RowCodec(table).pack(pa.table(columns))
-        keys = [_key(_ids(key)) for key, _, _, _ in data]
+        ids = [dict(zip(key.join_keys, map(_id, key.entity_values), strict=True)) for key, _, _, _ in data]
+        columns |= {name: pa.array([of_key[name] for of_key in ids]) for name in join_keys(table)}
         events = [since_epoch(event) for _, _, event, _ in data]
         created = [since_epoch(learnt or event) for _, _, event, learnt in data]
-        self._upsert(config, table, zip(keys, events, created, rows, strict=True))
+        columns[source.timestamp_field] = pa.array(events, _INSTANT)
+        columns[source.created_timestamp_column] = pa.array(created, _INSTANT)
+        self.write_table(config, table, pa.table(columns))
         if progress:
             progress(len(data))
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[tuple[EntityKeyProto, dict[str, ValueProto], datetime, datetime | None]],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """`online_write_batch` in a thread of its own."""
+        await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
 
     def online_read(
         self,
@@ -97,19 +177,27 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         requested_features: list[str] | None = None,
     ) -> list[tuple[datetime | None, dict[str, ValueProto] | None]]:
         """Read rows as protobuf, for Feast's own get_online_features."""
-        codec = RowCodec(table)
-        names = requested_features or list(codec.types)
-        found = self._find(config, table, codec, [_key(_ids(key)) for key in entity_keys])
-        columns = codec.unpack([row for _, row in found], names)
+        schema = ViewSchema.of(table)
+        names = requested_features or list(schema.names)
+        _, [[rows]] = self.backend(config).read([Read((schema,), [_key(key) for key in entity_keys])])
+        columns = [_protos(rows, name) for name in names]
+        values = zip(*columns, strict=True) if columns else ((),) * len(entity_keys)
         return [
             (None, None)
-            if row is None
-            else (
-                EPOCH + timedelta(microseconds=event),
-                {name: to_proto(columns[name][index], codec.types[name]) for name in names},
-            )
-            for index, (event, row) in enumerate(found)
+            if event == MISSING
+            else (EPOCH + timedelta(microseconds=event), dict(zip(names, row, strict=True)))
+            for event, row in zip(rows.events.tolist(), values, strict=True)
         ]
+
+    async def online_read_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKeyProto],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, ValueProto] | None]]:
+        """`online_read` in a thread of its own."""
+        return await asyncio.to_thread(self.online_read, config, table, entity_keys, requested_features)
 
     def update(
         self,
@@ -120,76 +208,37 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        """Drop the rows of deleted views and make room for the others'."""
-        connection = self._connection(config)
-        with connection:
-            for view in tables_to_delete:
-                connection.execute(f"DROP TABLE IF EXISTS {_table(config, view)}")
-            for view in tables_to_keep:
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {_table(config, view)} (key BLOB PRIMARY KEY, "
-                    "event INTEGER NOT NULL, created INTEGER NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
-                )
+        """Drop the rows of deleted views and make room for the others'.
+
+        Raises:
+            StoreError: a view has a feature of a type that rows cannot hold.
+        """
+        backend = self.backend(config)
+        kept = [ViewSchema.of(view) for view in tables_to_keep]
+        for view in tables_to_delete:
+            backend.drop_view("+".join(join_keys(view)), view.name)
+        pointer = Pointer.parse(backend.pointer())
+        for schema in kept:
+            backend.make_room([schema], pointer.read(schema.entity))
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
-        """Drop all tables and the file."""
-        self._connection(config).close()
-        del self._local.connection
-        Path(config.online_store.path).unlink(missing_ok=True)
-
-    def _connection(self, config: RepoConfig) -> sqlite3.Connection:
-        """This thread's connection; a reader is not held up by a writer."""
-        known: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if known is None:
-            path = Path(config.repo_path or ".") / config.online_store.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            known = self._local.connection = sqlite3.connect(path, timeout=60.0)
-            known.execute("PRAGMA journal_mode = WAL")
-            known.execute("PRAGMA synchronous = NORMAL")
-        return known
-
-    def _upsert(
-        self, config: RepoConfig, view: FeatureView, rows: Iterable[tuple[bytes, int, int, bytes]]
-    ) -> None:
-        connection = self._connection(config)
-        with connection:
-            connection.executemany(
-                f"INSERT INTO {_table(config, view)} VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-                "event = excluded.event, created = excluded.created, row = excluded.row "
-                "WHERE (excluded.event, excluded.created) >= (event, created)",
-                rows,
-            )
-
-    def _find(
-        self, config: RepoConfig, view: FeatureView, codec: RowCodec, keys: list[bytes]
-    ) -> list[tuple[int, bytes | None]]:
-        """(event, row) of each key; (MISSING, None) where there is none of the codec's schema."""
-        connection = self._connection(config)
-        found: dict[bytes, tuple[int, bytes]] = {}
-        for start in range(0, len(keys), _KEYS_A_QUERY):
-            asked = keys[start : start + _KEYS_A_QUERY]
-            marks = listed("?" * len(asked))
-            query = f"SELECT key, event, row FROM {_table(config, view)} WHERE key IN ({marks})"
-            with closing(connection.execute(query, asked)) as cursor:
-                found |= {key: (event, row) for key, event, row in cursor if codec.knows(row)}
-        return [found.get(key, (MISSING, None)) for key in keys]
+        """Forget all rows of the project."""
+        self.backend(config).clear()
 
 
-def _table(config: RepoConfig, view: FeatureView) -> str:
-    return quoted(f"{config.project}_{view.name}")
-
-
-def _ids(key: EntityKeyProto) -> tuple[str, ...]:
-    """Ids of a Feast key in order of the names of its join keys."""
+def _key(key: EntityKeyProto) -> bytes:
+    """A Feast key, its ids in order of the names of its join keys."""
     named = sorted(zip(key.join_keys, key.entity_values, strict=True), key=lambda pair: pair[0])
-    return tuple(value.string_val for _, value in named)
+    return encode_key([_id(value) for _, value in named])
 
 
-def _key(ids: tuple[str, ...]) -> bytes:
-    """Each id after its length, so that ("1", "23") and ("12", "3") differ."""
-    encoded = [id_.encode() for id_ in ids]
-    return b"".join(struct.pack("<I", len(id_)) + id_ for id_ in encoded)
+def _id(value: ValueProto) -> str:
+    return str(to_python(value))
 
 
-def _microseconds(times: pa.ChunkedArray) -> list[int]:
-    return times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
+def _protos(rows: ViewRows, name: str) -> list[ValueProto]:
+    """The values of one feature, as protobuf."""
+    column = rows.column(name)
+    values = column.to_pylist() if isinstance(column, pa.Array) else column.tolist()
+    kind = rows.schema.kinds[name]
+    return [to_proto(value, kind) for value in values]

@@ -12,6 +12,9 @@ from features.stores.sql import MEMORY_LIMIT, connect, listed, quoted
 from features.stores.values import since_epoch
 from features.stores.views import ViewColumns
 
+BATCH = 50_000
+"""Rows of a table."""
+
 
 def pull(
     view: ViewColumns,
@@ -21,7 +24,7 @@ def pull(
     newest: bool,
     memory_limit: str = MEMORY_LIMIT,
 ) -> Iterator[pa.Table]:
-    """Rows within start..end, both included, by key and time; with `newest` the last of each key."""
+    """Rows within start..end, both included, by key and time; with `newest` each key's last, in any order."""
     names = listed(f"k{index}" for index in range(len(view.keys)))
     keys = (f"k{index} AS {quoted(key)}" for index, key in enumerate(view.keys))
     features = (f"f{index} AS {quoted(column.output)}" for index, column in enumerate(view.columns))
@@ -29,16 +32,20 @@ def pull(
         f"make_timestamptz(event) AS {quoted(view.event_timestamp)}",
         f"make_timestamptz(created) AS {quoted(view.created_timestamp)}",
     )
-    last = (
-        f"QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY event DESC, created DESC, place DESC) = 1"
-    )
     earliest, latest = bounds(start, end)
     with connect(memory_limit) as connection:
-        rows = rows_of(connection, view, earliest, latest).whole
-        yield connection.sql(
-            f"SELECT {listed((*keys, *features, *times))} FROM ({rows}) {last if newest else ''} "
-            f"ORDER BY {names}, event, created, place"
-        ).to_arrow_table()
+        rows = rows_of(connection, view, earliest, latest)
+        selected = f"SELECT {listed((*keys, *features, *times))} FROM ({rows.whole})"
+        if newest:
+            # Only the places of the rows are held in memory, not the rows.
+            last = f"SELECT arg_max(place, (event, created, place)) FROM ({rows.narrow}) GROUP BY {names}"
+            query = f"{selected} WHERE place IN ({last})"
+        else:
+            query = f"{selected} ORDER BY {names}, event, created, place"
+        reader = connection.sql(query).to_arrow_reader(BATCH)
+        yield reader.schema.empty_table()
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
 
 
 def bounds(start: datetime | None, end: datetime | None) -> tuple[int | None, int | None]:

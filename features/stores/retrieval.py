@@ -43,6 +43,10 @@ class LakeRetrievalJob(RetrievalJob):  # type: ignore[misc]
     def metadata(self) -> RetrievalMetadata | None:
         return self._metadata
 
+    def tables(self) -> Iterator[pa.Table]:
+        """The result a table at a time; on-demand views are not computed."""
+        return self._tables()
+
     def to_parquet(self, path: Path) -> int:
         """Write the result to one Parquet file, a table at a time, and return its row count.
 

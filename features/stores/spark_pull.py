@@ -15,15 +15,17 @@ from features.stores.views import ViewColumns
 def spark_pull(
     spark: SparkSession, view: ViewColumns, start: datetime | None, end: datetime | None, *, newest: bool
 ) -> DataFrame:
-    """Rows within start..end, both included, by key and time; with `newest` the last of each key."""
+    """Rows within start..end, both included, by key and time; with `newest` each key's last, in any order."""
     names = [f"k{index}" for index in range(len(view.keys))]
     features = [f"f{index}" for index in range(len(view.columns))]
     rows = rows_of(spark, view, *bounds(start, end))
     rows = rows.select(*names, F.struct("event", "created", "place", *features).alias("row"))
     if newest:
         rows = rows.groupBy(*names).agg(F.max("row").alias("row"))
-    order = [F.col(name).asc_nulls_last() for name in names]
-    return rows.orderBy(*order, "row.event", "row.created", "row.place").select(
+    else:
+        order = [F.col(name).asc_nulls_last() for name in names]
+        rows = rows.orderBy(*order, "row.event", "row.created", "row.place")
+    return rows.select(
         *(F.col(name).alias(key) for name, key in zip(names, view.keys, strict=True)),
         *(F.col(f"row.f{number}").alias(column.output) for number, column in enumerate(view.columns)),
         F.timestamp_micros("row.event").alias(view.event_timestamp),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 from feast import FeatureView
 from feast.protos.feast.types.Value_pb2 import Int64List, StringList
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
-from feast.types import Array, FeastType, Float32, Int64, String
+
+from features.declarations.features import DType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,16 +34,18 @@ def to_python(value: ValueProto) -> Any:
     return list(held.val) if kind.endswith("_list_val") else held
 
 
-def to_proto(value: Any, dtype: FeastType) -> ValueProto:
+def to_proto(value: Any, kind: DType) -> ValueProto:
     """`value` as protobuf; None, and NaN of a float, become a null."""
-    if value is None or (dtype == Float32 and np.isnan(value)):
+    if value is None or (kind is DType.FLOAT and value != value):
         return ValueProto()
-    if dtype == Float32:
-        return ValueProto(float_val=value)
-    if dtype == Int64:
-        return ValueProto(int64_val=value)
-    if dtype == String:
-        return ValueProto(string_val=value)
-    if dtype == Array(String):
-        return ValueProto(string_list_val=StringList(val=value))
-    return ValueProto(int64_list_val=Int64List(val=value))
+    match kind:
+        case DType.FLOAT:
+            return ValueProto(float_val=value)
+        case DType.INT:
+            return ValueProto(int64_val=value)
+        case DType.STRING:
+            return ValueProto(string_val=value)
+        case DType.STRINGS:
+            return ValueProto(string_list_val=StringList(val=value))
+        case DType.INTS:
+            return ValueProto(int64_list_val=Int64List(val=value))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from features.serving.served import find_served
+from features.serving.served import read_receipt
 from pipelines.lake import Lake
 from pipelines.manifest import Manifest
 from pipelines.reporting.blocks import Block, Cell, Fold, Note, Section, Table, rows_of
@@ -125,7 +125,7 @@ def _models(settings: Settings, ds: date) -> Iterator[tuple[str, str, str]]:
 
 
 def _served(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    served = find_served(settings.home / "feast")
+    served = read_receipt(settings.home / "feast")
     if served is None or served.dataset != settings.dataset:
         return
     rows = sum(view.rows for view in served.views.values())

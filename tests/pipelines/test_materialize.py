@@ -37,14 +37,24 @@ def state(settings: Settings) -> Path:
     return settings.home / "feast"
 
 
+def forget(settings: Settings) -> None:
+    """Remove the online store, as if nothing had ever been written to it."""
+    for path in state(settings).glob("online.db*"):
+        path.unlink()
+
+
+def plain(column: Any) -> list[Any]:
+    """Values with NaN as None."""
+    if isinstance(column, np.ndarray):
+        return [None if np.isnan(value) else float(value) for value in column]
+    return list(column.to_pylist())
+
+
 def look_up(settings: Settings) -> dict[str, list[Any]]:
     """All columns for a user and three items, NaN as None."""
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, "ranker_v1")
     found = lookup.batch(scenario="scenario-1", user="user-1", items=["item-0", "item-1", "item-2"])
-    return {
-        name: [None if isinstance(value, np.floating) and np.isnan(value) else value for value in column]
-        for name, column in found.items()
-    }
+    return {name: plain(column) for name, column in found.columns.items()}
 
 
 def rewrite(settings: Settings, ds: date, keys: list[tuple[str, ...]], seed: int) -> None:
@@ -55,7 +65,7 @@ def rewrite(settings: Settings, ds: date, keys: list[tuple[str, ...]], seed: int
 
 def test_served_names_the_day_and_each_view_when_all_is_written(settings: Settings) -> None:
     materialize(settings, DS)
-    served = find_served(state(settings))
+    served = find_served(open_store(settings.home))
     assert served is not None
     assert (served.dataset, served.ds) == ("simulated", DS)
     assert list(served.views) == [view.name for view in settings.catalog.views]
@@ -74,7 +84,7 @@ def test_next_day_gives_what_a_fresh_store_would_hold(settings: Settings) -> Non
     materialize(settings, DS - DAY)
     materialize(settings, DS)
     stepwise = look_up(settings)
-    (state(settings) / "served.json").unlink()
+    forget(settings)
     materialize(settings, DS)
     assert look_up(settings) == stepwise
 
@@ -102,8 +112,7 @@ def test_correction_of_the_served_day_becomes_visible(settings: Settings) -> Non
 def test_rows_are_written_again_when_the_database_was_removed(settings: Settings) -> None:
     materialize(settings, DS)
     values = look_up(settings)
-    for path in state(settings).glob("online.db*"):
-        path.unlink()
+    forget(settings)
     materialize(settings, DS)
     assert look_up(settings) == values
 
@@ -112,7 +121,7 @@ def test_served_stays_when_a_run_dies_halfway_and_the_next_run_finishes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     materialize(settings, DS - DAY)
-    before = find_served(state(settings))
+    before = find_served(open_store(settings.home))
     write, written = stage._write, []
 
     def die_at_the_fourth_view(*arguments: Any) -> None:
@@ -125,10 +134,10 @@ def test_served_stays_when_a_run_dies_halfway_and_the_next_run_finishes(
         patch.setattr(stage, "_write", die_at_the_fourth_view)
         with pytest.raises(KeyboardInterrupt):
             materialize(settings, DS)
-    assert find_served(state(settings)) == before
+    assert find_served(open_store(settings.home)) == before
     materialize(settings, DS)
     after_the_kill = look_up(settings)
-    (state(settings) / "served.json").unlink()
+    forget(settings)
     materialize(settings, DS)
     assert look_up(settings) == after_the_kill
 
@@ -142,7 +151,11 @@ def test_ids_of_another_data_set_do_not_linger(settings: Settings) -> None:
     found = FeatureLookup(open_store(other.home), other.catalog, "ranker_v1").batch(
         scenario="scenario-1", user="user-2", items=["item-2"]
     )
-    features = [found[name][0] for name, _ in other.catalog.service_columns("ranker_v1") if "user" in name]
+    features = [
+        plain(found.columns[name])[0]
+        for name, _ in other.catalog.service_columns("ranker_v1")
+        if "user" in name
+    ]
     assert all(value is None or (isinstance(value, np.floating) and np.isnan(value)) for value in features)
 
 

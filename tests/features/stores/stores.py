@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+import yaml
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, ValueType
 from feast.types import Float32, String
 
-from features.store import open_store
+from features.store import CONFIG, open_store
 from features.stores.source import LakeSource
 from pipelines.lake import Lake
 from tests.features.stores.tables import START, At, Row, spine_of, write_rows
@@ -47,3 +48,11 @@ def service_store(folder: Path, rows: Iterable[Row], engine: str = "duckdb") -> 
     store.config.offline_store.engine = engine
     store.apply([*keys, view, FeatureService(name="service", features=[view])])
     return store
+
+
+def on_redis(path: Path, url: str, *, cluster: bool = False) -> Path:
+    """Write settings to `path` that are the committed ones but for the online store, which is at `url`."""
+    settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    settings["online_store"] = {"type": settings["online_store"]["type"], "url": url, "cluster": cluster}
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path

@@ -1,182 +1,157 @@
+"""Feast's own calls on the packed store: what is pushed comes back, by SQLite and by Valkey."""
+
 from __future__ import annotations
 
-import sqlite3
-import tempfile
+import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, ValueType
-from feast.types import Array, Float32, Int64, String
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from feast.types import Array, Float32, Float64, Int64, String
+from pydantic import ValidationError
 
+from features.serving.served import packed_store
 from features.store import open_store
-from features.stores.online import PackedOnlineStore
-from features.stores.packed import MISSING, RowCodec
+from features.stores.errors import StoreError
+from features.stores.online import PackedOnlineStoreConfig
 from features.stores.source import LakeSource
+from tests.features.stores.stores import on_redis
+from tests.valkeys import valkey
 
-INSTANT = pa.timestamp("us", "UTC")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TYPES = {
-    "number": (Float32, pa.float32()),
-    "other": (Float32, pa.float32()),
-    "whole": (Int64, pa.int64()),
-    "words": (String, pa.string()),
-    "names": (Array(String), pa.list_(pa.string())),
-    "times": (Array(Int64), pa.list_(pa.int64())),
-}
-floats = st.floats(width=32, allow_nan=False)
-int64s = st.integers(-(2**63), 2**63 - 1)
-values = st.fixed_dictionaries(
-    {
-        "number": st.none() | floats,
-        "other": st.none() | floats,
-        "whole": st.none() | int64s,
-        "words": st.none() | st.text(),
-        "names": st.none() | st.lists(st.text(), max_size=3),
-        "times": st.none() | st.lists(int64s, max_size=3),
-    }
-)
+    "number": Float32, "other": Float32, "whole": Int64, "words": String, "names": Array(String),
+    "times": Array(Int64),
+}  # fmt: skip
+ENTITIES = [
+    Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING),
+    Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING),
+]
+ROWS = {
+    "number": [1.5, None], "other": [None, 2.5], "whole": [7, 8], "words": ["", "zwölf"],
+    "names": [[], ["a", "b"]], "times": [[1, 2], []],
+}  # fmt: skip
+KEYS = {"user_id": ["u", "u"], "item_id": ["i", "j"]}
 
 
-def view_of(*features: str) -> FeatureView:
+def view_of(types: dict[str, Any]) -> FeatureView:
     return FeatureView(
         name="view",
-        entities=[
-            Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING),
-            Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING),
-        ],
+        entities=ENTITIES,
         schema=[
-            Field(name="user_id", dtype=String),
-            Field(name="item_id", dtype=String),
-            *(Field(name=name, dtype=TYPES[name][0]) for name in features),
+            *(Field(name=key, dtype=String) for key in KEYS),
+            *(Field(name=name, dtype=dtype) for name, dtype in types.items()),
         ],
         ttl=timedelta(days=1),
         source=LakeSource(folder=Path("/nowhere"), name="source"),
     )
 
 
-VIEW = view_of(*TYPES)
-
-
-def features_table(rows: list[dict[str, object]]) -> pa.Table:
-    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, (_, kind) in TYPES.items()})
-
-
-def rows_of(
-    keys: list[tuple[str, str]], numbers: list[float], event: datetime = START, created: datetime = START
-) -> pa.Table:
-    empty = dict.fromkeys(TYPES)
-    table = features_table([{**empty, "number": number} for number in numbers])
-    for name, column in (
-        ("user_id", pa.array([user for user, _ in keys])),
-        ("item_id", pa.array([item for _, item in keys])),
-        ("event_timestamp", pa.array([event] * len(keys), INSTANT)),
-        ("created_timestamp", pa.array([created] * len(keys), INSTANT)),
-    ):
-        table = table.append_column(name, column)
-    return table
-
-
-def plain(value: object) -> object:
-    return None if isinstance(value, float | np.floating) and np.isnan(value) else value
-
-
-@settings(max_examples=100, deadline=None)
-@given(rows=st.lists(values, max_size=5), missing=st.booleans())
-def test_rows_come_back_as_they_were_packed(rows: list[dict[str, object]], missing: bool) -> None:
-    codec = RowCodec(VIEW)
-    packed: list[bytes | None] = [*codec.pack(features_table(rows)), *([None] if missing else [])]
-    columns = codec.unpack(packed, list(TYPES))
-    expected = [*rows, *([dict.fromkeys(TYPES)] if missing else [])]
-    for name in TYPES:
-        assert [plain(value) for value in list(columns[name])] == [row[name] for row in expected]
-
-
-def test_row_is_not_found_when_it_was_written_under_another_schema(online: FeatureStore) -> None:
-    store = packed(online)
-    store.write_table(online.config, VIEW, rows_of([("u", "i")], [1.0]))
-    changed = view_of("number", "whole")
-    assert store.read_rows(online.config, changed, [("i", "u")], ["number"]).events.tolist() == [MISSING]
-
-
-@pytest.fixture
-def online() -> Iterator[FeatureStore]:
-    with tempfile.TemporaryDirectory() as home:
-        store = open_store(Path(home))
-        packed(store).update(store.config, [], [VIEW], [], [], partial=True)
+@pytest.fixture(params=["sqlite", pytest.param("valkey", marks=pytest.mark.redis)])
+def online(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FeatureStore]:
+    with valkey() if request.param == "valkey" else nullcontext() as url:
+        if url is not None:
+            monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(on_redis(tmp_path / "redis.yaml", url)))
+        store = open_store(tmp_path)
+        store.apply([*ENTITIES, view_of(TYPES)])
         yield store
 
 
-def packed(store: FeatureStore) -> PackedOnlineStore:
-    online = store._get_provider().online_store
-    assert isinstance(online, PackedOnlineStore)
-    return online
+def push(store: FeatureStore, rows: dict[str, list[Any]], event: datetime, created: datetime) -> None:
+    times = {"event_timestamp": [event] * 2, "created_timestamp": [created] * 2}
+    store.write_to_online_store("view", inputs={**KEYS, **rows, **times})
 
 
-def read(store: FeatureStore, keys: list[tuple[str, str]]) -> list[object]:
-    """`number` of (user, item) keys; the store wants ids by the names of their columns, item first."""
-    rows = packed(store).read_rows(store.config, VIEW, [(item, user) for user, item in keys], ["number"])
-    return [plain(float(value)) for value in rows.columns["number"]]
-
-
-def test_keys_differ_when_their_concatenations_are_equal(online: FeatureStore) -> None:
-    keys = [("1", "23"), ("12", "3"), ("", "123")]
-    packed(online).write_table(online.config, VIEW, rows_of(keys, [1.0, 2.0, 3.0]))
-    assert read(online, [*keys, ("123", "")]) == [1.0, 2.0, 3.0, None]
-
-
-@pytest.mark.parametrize(
-    ("event", "created", "kept"),
-    [
-        (START - timedelta(microseconds=1), START + timedelta(days=9), 1.0),
-        (START, START - timedelta(microseconds=1), 1.0),
-        (START, START, 2.0),
-        (START, START + timedelta(microseconds=1), 2.0),
-        (START + timedelta(microseconds=1), START - timedelta(days=9), 2.0),
-    ],
-)
-def test_newest_event_and_then_newest_created_wins(
-    online: FeatureStore, event: datetime, created: datetime, kept: float
-) -> None:
-    store = packed(online)
-    store.write_table(online.config, VIEW, rows_of([("u", "i")], [1.0]))
-    store.write_table(online.config, VIEW, rows_of([("u", "i")], [2.0], event, created))
-    assert read(online, [("u", "i")]) == [kept]
-
-
-def test_all_keys_are_found_when_there_are_more_than_a_query_takes(online: FeatureStore) -> None:
-    keys = [("u", str(n)) for n in range(33_000)]
-    packed(online).write_table(online.config, VIEW, rows_of(keys, [float(n) for n in range(33_000)]))
-    assert read(online, keys) == [float(n) for n in range(33_000)]
-
-
-def test_nothing_is_written_when_a_batch_fails_halfway(online: FeatureStore) -> None:
-    whole = rows_of([("u", "i"), ("u", "j")], [1.0, 2.0])
-    broken = whole.drop_columns(["event_timestamp"]).append_column(
-        "event_timestamp", pa.array([START, None], INSTANT)
-    )
-    with pytest.raises(sqlite3.IntegrityError, match="NOT NULL"):
-        packed(online).write_table(online.config, VIEW, broken)
-    assert read(online, [("u", "i"), ("u", "j")]) == [None, None]
+def read(store: FeatureStore, names: list[str], keys: dict[str, list[str]] = KEYS) -> dict[str, Any]:
+    found = store.get_online_features([f"view:{name}" for name in names], entity_rows=keys).to_dict()
+    return {name: found[name] for name in names}
 
 
 @pytest.mark.parametrize("names", [["number"], list(TYPES)])
 def test_feast_reads_what_feast_pushed(online: FeatureStore, names: list[str]) -> None:
-    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
-    item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
-    online.apply([user, item, VIEW])
-    row = {
-        "number": [1.5, None], "other": [None, 2.5], "whole": [7, 8], "words": ["", "zwölf"],
-        "names": [[], ["a", "b"]], "times": [[1, 2], []],
-    }  # fmt: skip
-    keys = {"user_id": ["u", "u"], "item_id": ["i", "j"]}
-    online.write_to_online_store(
-        "view", inputs={**keys, **row, "event_timestamp": [START] * 2, "created_timestamp": [START] * 2}
+    push(online, ROWS, START, START)
+    assert read(online, names) == {name: ROWS[name] for name in names}
+    assert read(online, ["number"], {"user_id": ["nobody"], "item_id": ["i"]}) == {"number": [None]}
+
+
+def test_a_correction_of_the_same_instant_arrives_and_an_old_row_does_not(online: FeatureStore) -> None:
+    push(online, ROWS, START, START)
+    push(online, {**ROWS, "number": [9.0, 9.0]}, START, START + timedelta(hours=1))
+    push(online, {**ROWS, "number": [0.0, 0.0]}, START - timedelta(hours=1), START + timedelta(days=9))
+    assert read(online, ["number"]) == {"number": [9.0, 9.0]}
+
+
+def test_the_async_twins_do_the_same(online: FeatureStore) -> None:
+    push(online, ROWS, START, START)
+    store, view = packed_store(online), online.get_feature_view("view")
+    keys = [_key("u", "i"), _key("u", "j")]
+    expected = store.online_read(online.config, view, keys)
+    assert asyncio.run(store.online_read_async(online.config, view, keys)) == expected
+    rows = [(key, values, event, None) for key, (event, values) in zip(keys, reversed(expected), strict=True)]
+    asyncio.run(store.online_write_batch_async(online.config, view, rows, None))
+    assert [values for _, values in store.online_read(online.config, view, keys)] == [
+        values for _, values in reversed(expected)
+    ]
+
+
+def test_a_view_that_gained_a_feature_keeps_its_rows(online: FeatureStore) -> None:
+    push(online, ROWS, START, START)
+    online.apply([*ENTITIES, view_of({**TYPES, "fresh": Float32})])
+    assert read(online, ["number", "fresh"]) == {"number": ROWS["number"], "fresh": [None, None]}
+
+
+def test_a_view_that_is_deleted_and_applied_again_is_empty(online: FeatureStore) -> None:
+    push(online, ROWS, START, START)
+    view = online.get_feature_view("view")
+    online.apply([], objects_to_delete=[view, view.batch_source], partial=False)
+    online.apply([view_of(TYPES)])
+    assert read(online, ["number"]) == {"number": [None, None]}
+
+
+def test_teardown_forgets_everything(online: FeatureStore) -> None:
+    push(online, ROWS, START, START)
+    online.teardown()
+    online.apply([*ENTITIES, view_of(TYPES)])
+    assert read(online, ["number"]) == {"number": [None, None]}
+
+
+def test_a_row_without_a_time_stops_the_write_before_any_row_is_written(online: FeatureStore) -> None:
+    view, store = online.get_feature_view("view"), packed_store(online)
+    instants = pa.array([START, None], pa.timestamp("us", "UTC"))
+    table = pa.table({**KEYS, **ROWS, "event_timestamp": instants, "created_timestamp": instants})
+    with pytest.raises(StoreError, match="1 of 2 rows for view view have no event_timestamp"):
+        store.write_table(online.config, view, table)
+    assert read(online, ["number"]) == {"number": [None, None]}
+
+
+def test_a_type_that_rows_cannot_hold_is_refused_when_it_is_applied(online: FeatureStore) -> None:
+    with pytest.raises(StoreError, match=r"'precise' of view view is a Float64.*Cast it"):
+        online.apply([*ENTITIES, view_of({"precise": Float64})])
+
+
+@pytest.mark.parametrize("settings", [{}, {"path": "online.db", "url": "redis://localhost"}])
+def test_settings_name_one_place(settings: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="`path` for SQLite or `url`"):
+        PackedOnlineStoreConfig(**settings)
+
+
+def test_a_password_in_the_url_is_not_printed() -> None:
+    settings = PackedOnlineStoreConfig(url="redis://:secret@localhost:6379")
+    assert "secret" not in repr(settings)
+    assert "secret" not in str(settings.model_dump())
+
+
+def _key(user: str, item: str) -> Any:
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    return EntityKey(
+        join_keys=["user_id", "item_id"], entity_values=[Value(string_val=user), Value(string_val=item)]
     )
-    found = online.get_online_features([f"view:{name}" for name in names], entity_rows=keys).to_dict()
-    assert {name: found[name] for name in names} == {name: row[name] for name in names}

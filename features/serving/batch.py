@@ -1,0 +1,190 @@
+"""What a lookup gives back: columns, one matrix, and what became of each value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.declarations.features import DType
+from features.stores.packed.unpack import MISSING, Column, ViewRows
+
+
+class Status(IntEnum):
+    """What became of a value that was asked for."""
+
+    PRESENT = 0
+    NULL = 1
+    NOT_FOUND = 2
+    STALE = 3
+    DEFAULT = 4
+    """The store did not answer; the value is the declared default."""
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+
+@dataclass
+class ViewBatch:
+    """The rows of one view for N requested rows.
+
+    Attributes:
+        rows: the view's rows of D distinct keys, stale ones emptied.
+        stale: bool [D], rows that were older than the view's TTL.
+        index: int [N], for each requested row which of the D is its own, -1 where its key is not known;
+            None where they are the same.
+        size: N.
+        unavailable: the store did not answer; the rows are declared defaults.
+    """
+
+    rows: ViewRows
+    stale: npt.NDArray[np.bool_]
+    index: npt.NDArray[np.intp] | None
+    size: int
+    unavailable: bool = False
+
+    @cached_property
+    def floats(self) -> npt.NDArray[np.float32]:
+        """float32 [N, float features of the schema]."""
+        return self._spread(self.rows.floats, np.nan)
+
+    def column(self, name: str) -> Column:
+        """The values of a feature: float32 [N], NaN where there is none, or an Arrow array with nulls."""
+        if self.rows.schema.kinds.get(name) is DType.FLOAT:
+            return self.floats[:, self.rows.schema.floats.index(name)]
+        column = self.rows.column(name)
+        if self.index is None or not isinstance(column, pa.Array):
+            return column
+        return column.take(pa.array(self.index, mask=self.index < 0))
+
+    @cached_property
+    def statuses(self) -> npt.NDArray[np.uint8]:
+        """What became of each value of the D distinct rows, [D, features of the schema in order of names]."""
+        rows, schema = self.rows, self.rows.schema
+        found = np.empty((len(rows.events), len(schema.names)), np.uint8)
+        floats, masked = schema.places
+        found[:, floats] = np.isnan(rows.floats)  # PRESENT or NULL
+        found[:, masked] = rows.nulls
+        if rows.unwritten is not None:
+            found[rows.unwritten] = Status.NOT_FOUND
+        found[rows.events == MISSING] = Status.NOT_FOUND
+        found[self.stale] = Status.STALE
+        if self.unavailable:
+            found[:] = Status.DEFAULT
+        return found
+
+    def status(self, name: str) -> npt.NDArray[np.uint8]:
+        """What became of each value of a feature, [N]."""
+        return self._spread(self.statuses[:, self.rows.schema.names.index(name)], Status.NOT_FOUND)
+
+    @property
+    def events(self) -> npt.NDArray[np.int64]:
+        """Event time of each row, [N] microseconds since 1970; MISSING where there is no row."""
+        return self._spread(self.rows.events, MISSING)
+
+    def _spread(self, distinct: npt.NDArray[Any], missing: float) -> npt.NDArray[Any]:
+        """The N rows of D distinct ones, without a copy where one serves for all."""
+        if self.index is None:
+            return distinct
+        if len(distinct) == 1 and not self.index.any():
+            return np.broadcast_to(distinct[0], (self.size, *distinct.shape[1:]))
+        if not len(distinct):
+            return np.full((self.size, *distinct.shape[1:]), missing, distinct.dtype)
+        spread = distinct[self.index]
+        if (self.index < 0).any():
+            spread[self.index < 0] = missing
+        return spread
+
+
+@dataclass
+class FeatureBatch:
+    """Features of N items for one request.
+
+    Attributes:
+        ids: entity and context columns of the training set, an Arrow array of N each.
+        views: view name to its rows.
+        outputs: training-set column to its view and feature, in model order.
+        instant: the instant that ages were judged at, UTC.
+        degraded: whether the store was away and declared defaults stand for all features.
+    """
+
+    ids: Mapping[str, pa.Array]
+    views: Mapping[str, ViewBatch]
+    outputs: Mapping[str, tuple[str, str]]
+    instant: datetime
+    size: int
+    degraded: bool = False
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Training-set column to N values: float32 NumPy, NaN where there is none, or Arrow with nulls."""
+        features = {
+            output: self.views[view].column(feature) for output, (view, feature) in self.outputs.items()
+        }
+        return {**self.ids, **features}
+
+    def matrix(self, names: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
+        """Numbers as float32 [N, K], NaN where there is none, in the order of `names`.
+
+        Args:
+            names: float32 and int64 columns; by default all of the service's, in its order.
+
+        Raises:
+            KeyError: one of `names` is not a number of the service.
+        """
+        numeric = self._numeric if names is None else {name: self._numeric[name] for name in names}
+        whole = np.empty((self.size, len(numeric)), np.float32)
+        by_view: dict[str, tuple[list[int], list[int]]] = {}
+        for place, (view, feature) in enumerate(numeric.values()):
+            schema = self.views[view].rows.schema
+            if schema.kinds[feature] is DType.FLOAT:
+                sources, targets = by_view.setdefault(view, ([], []))
+                sources.append(schema.floats.index(feature))
+                targets.append(place)
+            else:
+                column = pc.cast(self.views[view].column(feature), pa.float64(), safe=False)
+                whole[:, place] = column.to_numpy(zero_copy_only=False)
+        for view, (sources, targets) in by_view.items():
+            floats = self.views[view].floats
+            whole[:, _range(targets)] = floats[:, _range(sources)]
+        return whole
+
+    def status(self, column: str) -> npt.NDArray[np.uint8]:
+        """What became of each value of a column, [N] of `Status`."""
+        view, feature = self.outputs[column]
+        return self.views[view].status(feature)
+
+    @cached_property
+    def counts(self) -> dict[str, Counter[Status]]:
+        """View name to how many values of distinct keys were present, null, not found and stale."""
+        counts = {}
+        for name, view in self.views.items():
+            found = np.bincount(view.statuses.ravel(), minlength=len(Status)).tolist()
+            counts[name] = Counter({status: found[status] for status in Status if found[status]})
+        return counts
+
+    @cached_property
+    def _numeric(self) -> dict[str, tuple[str, str]]:
+        kinds = (DType.FLOAT, DType.INT)
+        return {
+            output: (view, feature)
+            for output, (view, feature) in self.outputs.items()
+            if self.views[view].rows.schema.kinds[feature] in kinds
+        }
+
+
+def _range(places: list[int]) -> slice | list[int]:
+    """Places as a slice where they follow each other, which NumPy copies many times faster."""
+    if places[-1] - places[0] == len(places) - 1 and places == sorted(places):
+        return slice(places[0], places[-1] + 1)
+    return places

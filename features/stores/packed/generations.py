@@ -1,0 +1,74 @@
+"""Write a generation that nobody reads, then let everybody read it, in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from features.stores.errors import StoreError
+from features.stores.packed.backend import Backend
+from features.stores.packed.pointer import Build, Pointer
+from features.stores.packed.schema import ViewSchema
+
+
+def begin(backend: Backend, schemas: Iterable[ViewSchema], about: dict[str, Any]) -> Build:
+    """Make room for a new generation of the rows of `schemas`, and remove what no reader needs.
+
+    A run that was killed has left a generation behind; it is among what is removed. A run that is still
+    writing finds out when it is to be read.
+    """
+    schemas = list(schemas)
+
+    def announce(pointer: Pointer) -> Pointer:
+        numbers = [0, *pointer.generations.values(), *(number for _, number in backend.generations())]
+        if pointer.building:
+            numbers.append(pointer.building.generation)
+        return Pointer(pointer.generations, Build(max(numbers) + 1, about), pointer.served)
+
+    pointer = _move(backend, announce)
+    sweep(backend)
+    assert pointer.building is not None  # noqa: S101  # announce has put it there
+    backend.make_room(schemas, pointer.building.generation)
+    return pointer.building
+
+
+def finish(backend: Backend, build: Build, entities: Iterable[str], served: dict[str, Any]) -> None:
+    """Let `build` be read in place of what is read now of `entities`, and say that it serves `served`.
+
+    Raises:
+        StoreError: another run has begun meanwhile, and has removed this one's rows.
+    """
+
+    def point(pointer: Pointer) -> Pointer:
+        if pointer.building != build:
+            raise StoreError(
+                f"another run began to write the online store while this one wrote {build.about}; "
+                "nothing of this one is served. See what the other run serves, and run it again if need be"
+            )
+        generations = {**pointer.generations, **dict.fromkeys(entities, build.generation)}
+        return Pointer(generations, None, served)
+
+    _move(backend, point)
+    sweep(backend)
+
+
+def withdraw(backend: Backend) -> None:
+    """Serve nothing; rows stay for Feast's own calls."""
+    _move(backend, lambda pointer: Pointer(pointer.generations, pointer.building, None))
+
+
+def sweep(backend: Backend) -> None:
+    """Remove generations that are neither read nor written."""
+    pointer = Pointer.parse(backend.pointer())
+    for entity, generation in backend.generations():
+        if generation not in pointer.written(entity):
+            backend.drop_generation(entity, generation)
+
+
+def _move(backend: Backend, change: Callable[[Pointer], Pointer]) -> Pointer:
+    """Replace the pointer by what `change` makes of it, whoever else replaces it at the same time."""
+    while True:
+        old = backend.pointer()
+        new = change(Pointer.parse(old))
+        if backend.replace_pointer(old, new.dump()):
+            return new

@@ -1,0 +1,61 @@
+"""Which rows are read: a generation of each entity's rows, named by one small record in the store itself.
+
+Rows are written into a generation that nobody reads yet, and the record is replaced in one step when all are
+there; see docs/decisions/0006-what-is-served.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A generation that is being written.
+
+    Attributes:
+        generation: its number.
+        about: what it will serve, and since when it is written, for people and readiness checks.
+    """
+
+    generation: int
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The record.
+
+    Attributes:
+        generations: entity to the generation of its rows that is read; 0 where an entity is not named.
+        building: what is being written; None while nothing is. It stays behind when a run is killed.
+        served: what `features.serving.served` says of the rows; None while nothing is served.
+    """
+
+    generations: dict[str, int] = field(default_factory=dict)
+    building: Build | None = None
+    served: dict[str, Any] | None = None
+
+    def read(self, entity: str) -> int:
+        """The generation of `entity` that is read."""
+        return self.generations.get(entity, 0)
+
+    def written(self, entity: str) -> set[int]:
+        """The generations that a new row of `entity` belongs in."""
+        return {self.read(entity), *([self.building.generation] if self.building else [])}
+
+    def dump(self) -> bytes:
+        building = self.building and {"generation": self.building.generation, "about": self.building.about}
+        fields = {"generations": self.generations, "building": building, "served": self.served}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def parse(cls, text: bytes | None) -> Pointer:
+        """The record that `text` holds; that of an untouched store for None."""
+        if text is None:
+            return cls()
+        fields = json.loads(text)
+        building = fields["building"] and Build(**fields["building"])
+        return cls(fields["generations"], building, fields["served"])
