@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from rich.table import Table
 
 from features.declarations.entities import ITEM
 from features.serving.batch import FeatureBatch
 from features.serving.lookup import FeatureLookup
+from features.serving.ranking import Ranker, Ranking
 from features.store import open_store
 from pipelines.console import console
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 from pipelines.registry import pull
 from pipelines.settings import Settings
-from training.artifact import load_model
-from training.data.encode import EVENT_TIME, Encoder
-from training.score import score_rows
 
 SHOWN_FEATURES = 3
 
@@ -53,17 +51,12 @@ def print_ranking(
     """
     reference = model or f"{settings.params.publish.model}@latest"
     folder = pull(settings, reference, settings.runs / "pulled" / reference.replace("@", "-"))
-    ranker, encoder = load_model(folder)
-    lookup = FeatureLookup(open_store(settings.home), settings.catalog, encoder.spec.service)
+    ranker = Ranker(folder, partial(FeatureLookup, open_store(settings.home), settings.catalog))
     items = known_items(Lake(settings.lake))
     for scenario in scenarios:
-        found = lookup.batch(scenario=scenario, user=user, items=items)
-        instant = int(lookup.served().instant.timestamp() * 1_000_000)
-        times = np.full(len(items), instant, dtype=np.int64)
-        scores = score_rows(ranker, encoder.transform({**found.columns, EVENT_TIME: times}))
-        best = np.argsort(-scores[:, 0], kind="stable")[:top]
-        console.print(_ranking(settings, encoder, found, scores, best, f"user {user}, scenario {scenario}"))
-        console.print(f"{reference} over {len(items):,} items; {_statuses(found)}\n")
+        ranking = ranker.rank(scenario=scenario, user=user, items=items, top=top)
+        console.print(_ranking(settings, ranking, f"user {user}, scenario {scenario}"))
+        console.print(f"{reference} over {len(items):,} items; {_statuses(ranking.batch)}\n")
 
 
 def known_items(lake: Lake) -> list[str]:
@@ -74,28 +67,23 @@ def known_items(lake: Lake) -> list[str]:
     return [str(item) for path in files for item in pq.read_table(path)[ITEM.column].to_pylist()]
 
 
-def _ranking(
-    settings: Settings,
-    encoder: Encoder,
-    found: FeatureBatch,
-    scores: NDArray[np.float32],
-    best: NDArray[np.intp],
-    title: str,
-) -> Table:
+def _ranking(settings: Settings, ranking: Ranking, title: str) -> Table:
     """The best items with their scores and a few of the features they were ranked by."""
     of_items = next(view for view in settings.catalog.aggregates if view.keys == (ITEM,))
     item_features = [f"{of_items.name}__{feature.name}" for feature in of_items.features[-SHOWN_FEATURES:]]
     table = Table(title=title)
     table.add_column("#", justify="right")
     table.add_column("item", justify="right")
-    for task in encoder.spec.tasks:
+    for task in ranking.tasks:
         table.add_column(f"p({task})", justify="right")
     for name in item_features:
         table.add_column(name.split("__")[1], justify="right", style="dim")
-    for place, index in enumerate(best, start=1):
-        shown = (_shown(found.columns[name][index]) for name in item_features)
-        item = str(found.columns[ITEM.column][index].as_py())
-        table.add_row(str(place), item, *(f"{value:.3f}" for value in scores[index]), *shown)
+    columns = ranking.batch.columns
+    for place, (item, scores, index) in enumerate(
+        zip(ranking.items, ranking.scores, ranking.order, strict=True), start=1
+    ):
+        shown = (_shown(columns[name][index]) for name in item_features)
+        table.add_row(str(place), item, *(f"{value:.3f}" for value in scores), *shown)
     return table
 
 
