@@ -16,28 +16,29 @@ from features.stores.errors import StoreError
 CONFIG = Path(__file__).with_name("feature_store.yaml")
 
 
-def open_store(home: Path) -> FeatureStore:
+def open_store(home: Path, config: Path | None = None) -> FeatureStore:
     """The Feast store whose state lies under `home`; its `repo_path` is that folder, `home`/feast.
 
-    Settings come from features/feature_store.yaml or the file FEAST_FS_YAML_FILE_PATH names. Relative
-    paths in it are read as if it lay in `home`/features, so that a home of its own has a store of its own.
+    Settings come from the file `config`, else the one FEAST_FS_YAML_FILE_PATH names, else
+    features/feature_store.yaml. Relative paths in it are read as if it lay in `home`/features, so that a home
+    of its own has a store of its own.
 
     Raises:
         StoreError: the registry is an empty file, which Feast would take for an empty store.
     """
-    path = Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or CONFIG)
+    path = config or Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or CONFIG)
     settings = yaml.safe_load(os.path.expandvars(path.read_text(encoding="utf-8")))
     _rebase(settings, home / "features")
     state = home / "feast"
     state.mkdir(parents=True, exist_ok=True)
-    config = RepoConfig(**settings, repo_path=state)
-    registry = Path(config.registry.path)
-    if config.registry.registry_type == "file" and registry.is_file() and registry.stat().st_size == 0:
+    parsed = RepoConfig(**settings, repo_path=state)
+    registry = Path(parsed.registry.path)
+    if parsed.registry.registry_type == "file" and registry.is_file() and registry.stat().st_size == 0:
         raise StoreError(
             f"the registry {registry} is an empty file: a write was cut off. "
             "Remove it and run `gatehouse materialize`"
         )
-    return FeatureStore(repo_path=str(state), config=config)
+    return FeatureStore(repo_path=str(state), config=parsed)
 
 
 def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.declarations.features import DType
+from features.serving.outputs import Outputs
 from features.stores.packed.unpack import MISSING, Column, ViewRows
 
 
@@ -111,19 +112,30 @@ class FeatureBatch:
     """Features of N items for one request.
 
     Attributes:
-        ids: entity and context columns of the training set, an Arrow array of N each.
+        given: entity and context columns of the training set, N ids of each or one for all.
         views: view name to its rows.
         outputs: training-set column to its view and feature, in model order.
         instant: the instant that ages were judged at, UTC.
+        size: N.
         degraded: whether the store was away and declared defaults stand for all features.
     """
 
-    ids: Mapping[str, pa.Array]
+    given: Mapping[str, str | Sequence[str | None]]
     views: Mapping[str, ViewBatch]
-    outputs: Mapping[str, tuple[str, str]]
+    outputs: Outputs
     instant: datetime
     size: int
     degraded: bool = False
+
+    @cached_property
+    def ids(self) -> dict[str, pa.Array]:
+        """Entity and context columns as Arrow, [N] each."""
+        return {
+            column: pa.repeat(pa.scalar(ids, pa.string()), self.size)
+            if isinstance(ids, str)
+            else pa.array(ids, pa.string())
+            for column, ids in self.given.items()
+        }
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -142,21 +154,13 @@ class FeatureBatch:
         Raises:
             KeyError: one of `names` is not a number of the service.
         """
-        numeric = self._numeric if names is None else {name: self._numeric[name] for name in names}
-        whole = np.empty((self.size, len(numeric)), np.float32)
-        by_view: dict[str, tuple[list[int], list[int]]] = {}
-        for place, (view, feature) in enumerate(numeric.values()):
-            schema = self.views[view].rows.schema
-            if schema.kinds[feature] is DType.FLOAT:
-                sources, targets = by_view.setdefault(view, ([], []))
-                sources.append(schema.floats.index(feature))
-                targets.append(place)
-            else:
-                column = pc.cast(self.views[view].column(feature), pa.float64(), safe=False)
-                whole[:, place] = column.to_numpy(zero_copy_only=False)
-        for view, (sources, targets) in by_view.items():
-            floats = self.views[view].floats
-            whole[:, _range(targets)] = floats[:, _range(sources)]
+        plan = self.outputs.plan(None if names is None else tuple(names))
+        whole = np.empty((self.size, plan.width), np.float32)
+        for view, sources, targets in plan.floats:
+            whole[:, targets] = self.views[view].floats[:, sources]
+        for view, feature, target in plan.ints:
+            numbers = pc.cast(self.views[view].column(feature), pa.float64(), safe=False)
+            whole[:, target] = numbers.to_numpy(zero_copy_only=False)
         return whole
 
     def status(self, column: str) -> npt.NDArray[np.uint8]:
@@ -172,19 +176,3 @@ class FeatureBatch:
             found = np.bincount(view.statuses.ravel(), minlength=len(Status)).tolist()
             counts[name] = Counter({status: found[status] for status in Status if found[status]})
         return counts
-
-    @cached_property
-    def _numeric(self) -> dict[str, tuple[str, str]]:
-        kinds = (DType.FLOAT, DType.INT)
-        return {
-            output: (view, feature)
-            for output, (view, feature) in self.outputs.items()
-            if self.views[view].rows.schema.kinds[feature] in kinds
-        }
-
-
-def _range(places: list[int]) -> slice | list[int]:
-    """Places as a slice where they follow each other, which NumPy copies many times faster."""
-    if places[-1] - places[0] == len(places) - 1 and places == sorted(places):
-        return slice(places[0], places[-1] + 1)
-    return places

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-import pyarrow as pa
 from feast import FeatureStore
 
 from features.declarations.catalog import Catalog
@@ -14,6 +13,7 @@ from features.serving.batch import FeatureBatch
 from features.serving.defaults import default_batches
 from features.serving.guard import CircuitBreaker, Patience
 from features.serving.links import Links
+from features.serving.outputs import Outputs
 from features.serving.reader import Found, Ids, ReadView, ViewReader
 from features.serving.served import Served, packed_store, served_of
 from features.stores.errors import StoreError, StoreUnavailableError
@@ -71,12 +71,8 @@ class FeatureLookup:
         self._linked_reader = ViewReader(self._backend, self._linked)
         self._whole_reader = ViewReader(self._backend, self._views)
         self._links = Links(profiles)
-        self._outputs = {
-            column: (view.name, feature.name)
-            for view in map(catalog.view, self.service.views)
-            for feature in view.features
-            for column in [f"{view.name}__{feature.name}"]
-        }
+        schemas = {view.schema.name: view.schema for view in self._views}
+        self._outputs = Outputs(catalog, service, schemas)
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -121,13 +117,10 @@ class FeatureLookup:
             ids = given
             views = default_batches(self.catalog, (view.schema for view in self._views), size)
             instant = at or (self._clock(self._seen[1]) if self._seen else datetime.now(UTC))
-        columns = {column: _arrow(values, size) for column, values in ids.items()}
         known = {"hour": str(instant.astimezone(UTC).hour), **(context or {})}
-        columns |= {
-            feature.name: pa.repeat(pa.scalar(known.get(feature.name), pa.string()), size)
-            for feature in self.catalog.context
-        }
-        return FeatureBatch(columns, views, self._outputs, instant, size, degraded)
+        for feature in self.catalog.context:
+            ids = ids | {feature.name: known.get(feature.name) or [None] * size}
+        return FeatureBatch(ids, views, self._outputs, instant, size, degraded)
 
     def served(self) -> Served:
         """What the store serves now.
@@ -167,9 +160,3 @@ class FeatureLookup:
             )
         self._seen = (pointer, served)
         return served
-
-
-def _arrow(ids: Ids, size: int) -> pa.Array:
-    if isinstance(ids, str):
-        return pa.repeat(pa.scalar(ids, pa.string()), size)
-    return pa.array(ids, pa.string())

@@ -26,14 +26,23 @@ Ids: TypeAlias = "str | Sequence[str | None]"
 
 @dataclass(frozen=True, slots=True)
 class ReadView:
-    """A view as lookups read it."""
+    """A view as lookups read it.
+
+    Attributes:
+        schema: its features.
+        ttl: microseconds that a row may be old, the bound included; zero means any age.
+    """
 
     schema: ViewSchema
-    ttl: timedelta
+    ttl: int
 
     @classmethod
     def of(cls, view: FeatureView) -> ReadView:
-        return cls(ViewSchema.of(view), view.ttl or timedelta(0))
+        return cls(ViewSchema.of(view), (view.ttl or timedelta(0)) // timedelta(microseconds=1))
+
+    def oldest(self, now: int) -> int:
+        """The first event time that is not too old at `now`, both in microseconds since 1970."""
+        return now - self.ttl if self.ttl else MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,9 @@ class Found:
 
     def settled(self, views: Iterable[ReadView], instant: datetime) -> dict[str, ViewBatch]:
         """The same views without the values that are too old at `instant`."""
+        now = since_epoch(instant)
         return {
-            view.schema.name: _without_stale(self.views[view.schema.name], view.ttl, instant)
-            for view in views
+            view.schema.name: _without_stale(self.views[view.schema.name], view.oldest(now)) for view in views
         }
 
 
@@ -86,26 +95,42 @@ class ViewReader:
 def _distinct(columns: list[Ids], size: int) -> tuple[list[bytes], npt.NDArray[np.intp] | None]:
     """The distinct whole keys, and for each row which of them is its own; None where they are the same."""
     lists = [column for column in columns if not isinstance(column, str)]
-    fixed = [column if isinstance(column, str) else None for column in columns]
     if not lists:
-        return encode_keys([id_ or "" for id_ in fixed]), None if size == 1 else np.zeros(size, np.intp)
-    rows = list(zip(*lists, strict=True))
-    distinct = dict.fromkeys(rows)
-    whole = [row for row in distinct if None not in row]
-    varying = iter(zip(*whole, strict=True) if whole else [()] * len(lists))
-    keys = encode_keys([next(varying) if id_ is None else id_ for id_ in fixed])
-    if len(whole) == size:
-        return keys, None
-    place = {row: number for number, row in enumerate(whole)}
-    return keys, np.array([place.get(row, -1) for row in rows], np.intp)
+        index = None if size == 1 else np.zeros(size, np.intp)
+        return encode_keys([id_ for id_ in columns if isinstance(id_, str)]), index
+    varying, index = _of_one(lists[0]) if len(lists) == 1 else _of_several(lists)
+    waiting = iter(varying)
+    return encode_keys([column if isinstance(column, str) else next(waiting) for column in columns]), index
 
 
-def _without_stale(batch: ViewBatch, ttl: timedelta, instant: datetime) -> ViewBatch:
-    """Empty rows older than `ttl` at `instant`; Feast itself does not do so online."""
-    if not ttl:
-        return batch
+def _of_one(ids: Sequence[str | None]) -> tuple[list[list[str]], npt.NDArray[np.intp] | None]:
+    distinct = [id_ for id_ in dict.fromkeys(ids) if id_ is not None]
+    return [distinct], _places(ids, distinct)
+
+
+def _of_several(
+    columns: list[Sequence[str | None]],
+) -> tuple[list[list[str]], npt.NDArray[np.intp] | None]:
+    rows = list(zip(*columns, strict=True))
+    distinct = [row for row in dict.fromkeys(rows) if None not in row]
+    whole = [[row[place] or "" for row in distinct] for place in range(len(columns))]
+    return whole, _places(rows, distinct)
+
+
+def _places(rows: Sequence[object], distinct: Sequence[object]) -> npt.NDArray[np.intp] | None:
+    """Of each row its place in `distinct`, -1 where it is not there; None where they are the same."""
+    if len(rows) == len(distinct):
+        return None
+    place = {row: number for number, row in enumerate(distinct)}
+    return np.array([place.get(row, -1) for row in rows], np.intp)
+
+
+def _without_stale(batch: ViewBatch, oldest: int) -> ViewBatch:
+    """Empty rows of events before `oldest`, microseconds since 1970; Feast itself does not do so online."""
     rows = batch.rows
-    stale = (rows.events < since_epoch(instant - ttl)) & (rows.events != MISSING)
+    if not len(rows.events) or rows.events.min() >= oldest:
+        return batch
+    stale = (rows.events < oldest) & (rows.events != MISSING)
     if not stale.any():
         return batch
     kept = pa.array(~stale)

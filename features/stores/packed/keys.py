@@ -30,7 +30,8 @@ def encode_keys(columns: Sequence[str | Sequence[str]]) -> list[bytes]:
             fixed.append(_part(column.encode(), place == last))
         else:
             fixed.append(None)
-            varying.append([_part(id_.encode(), place == last) for id_ in column])
+            ids = [id_.encode() for id_ in column]
+            varying.append(ids if place == last else [_part(id_, False) for id_ in ids])
     if len(varying) == 1:
         at = fixed.index(None)
         before, after = (b"".join(part or b"" for part in parts) for parts in (fixed[:at], fixed[at:]))

@@ -44,7 +44,7 @@ class Shape:
             offsets.append(offsets[-1] + view.fixed.itemsize)
         return tuple(offsets)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes before the tails."""
         return self.offsets[-1]

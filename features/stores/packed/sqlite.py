@@ -42,6 +42,7 @@ class SqliteBackend:
         self._pointer = quoted(f"{project} pointer")
         self._shapes_table = quoted(f"{project} shapes")
         self._local = threading.local()
+        self._seen: tuple[bytes | None, Pointer] = (None, Pointer())
         self._shapes = KnownShapes(self._load_shapes, self._save_shapes)
 
     def pointer(self) -> bytes | None:
@@ -81,7 +82,7 @@ class SqliteBackend:
             connection.execute("BEGIN")  # the pointer and all rows are of one instant
             try:
                 text = self._read_pointer(connection)
-                pointer = Pointer.parse(text)
+                pointer = self._parsed(text)
                 found = [self._find(connection, read, pointer.read(read.schemas[0].entity)) for read in reads]
             finally:
                 connection.execute("ROLLBACK")
@@ -120,21 +121,26 @@ class SqliteBackend:
         """For each view of `read` the value of each key."""
         names = listed(quoted(schema.name) for schema in read.schemas)
         table = self._table(read.schemas[0].entity, generation)
-        rows: dict[bytes, tuple[bytes | None, ...]] = {}
+        rows: list[tuple[Any, ...]] = []
         for start in range(0, len(read.keys), _KEYS_A_QUERY):
             asked = read.keys[start : start + _KEYS_A_QUERY]
             marks = ",".join("?" * len(asked))
-            for key, *values in connection.execute(
-                f"SELECT key, {names} FROM {table} WHERE key IN ({marks})", asked
-            ):
-                rows[key] = tuple(values)
-        none = (None,) * len(read.schemas)
-        found = [rows.get(key, none) for key in read.keys]
-        return [list(column) for column in zip(*found, strict=True)] if found else [[] for _ in read.schemas]
+            query = f"SELECT key, {names} FROM {table} WHERE key IN ({marks})"
+            rows += connection.execute(query, asked).fetchall()
+        place = {row[0]: number for number, row in enumerate(rows)}
+        rows.append((None,) * (1 + len(read.schemas)))  # stands for every key that was not found
+        order = [place.get(key, -1) for key in read.keys]
+        return [[column[number] for number in order] for column in list(zip(*rows, strict=True))[1:]]
 
     def _read_pointer(self, connection: sqlite3.Connection) -> bytes | None:
         row = connection.execute(f"SELECT text FROM {self._pointer}").fetchone()
         return None if row is None else bytes(row[0])
+
+    def _parsed(self, text: bytes | None) -> Pointer:
+        """The pointer, parsed when its text is not the one seen last."""
+        if self._seen[0] != text:
+            self._seen = (text, Pointer.parse(text))
+        return self._seen[1]
 
     def _load_shapes(self) -> list[str]:
         with self._connected() as connection:

@@ -85,14 +85,58 @@ def unpack(
         schemas: views to read, as they are registered now.
         find: shape of an id; a value of no known shape counts as none.
     """
+    by_shape = _by_shape(values, find)
+    if len(by_shape) == 1 and isinstance(by_shape[0][1], slice):
+        shape, _, found = by_shape[0]
+        heads = _heads(shape, found)
+        return [_whole(schema, shape, heads, found) for schema in schemas]
     rows = [blank_rows(schema, len(values)) for schema in schemas]
-    for shape, places, found in _by_shape(values, find):
-        heads = np.frombuffer(b"".join([value[: shape.size] for value in found]), np.uint8)
-        for schema, into in zip(schemas, rows, strict=True):
-            place = shape.place(schema.name)
+    for shape, places, found in by_shape:
+        heads = _heads(shape, found)
+        for into in rows:
+            place = shape.place(into.schema.name)
             if place is not None:
                 _fill(into, shape, place, heads, places, found)
     return rows
+
+
+def _heads(shape: Shape, found: list[bytes]) -> npt.NDArray[np.uint8]:
+    """The fixed parts of values of one shape, behind each other."""
+    size = shape.size
+    heads = found if not shape.has_tails else [value[:size] for value in found]
+    return np.frombuffer(b"".join(heads), np.uint8)
+
+
+def _whole(schema: ViewSchema, shape: Shape, heads: npt.NDArray[np.uint8], found: list[bytes]) -> ViewRows:
+    """The view's rows where all values are of one shape: looked at where they lie, if nothing has changed."""
+    place = shape.place(schema.name)
+    if place is None or shape.views[place] != schema:
+        rows = blank_rows(schema, len(found))
+        if place is not None:
+            _fill(rows, shape, place, heads, _EVERY, found)
+        return rows
+    row = _rows(shape, place, heads)
+    nulls = _nulls(schema, row)
+    tails = _tails(shape, place, row, heads, found) if schema.pieces else {}
+    for name, column in tails.items():
+        null = nulls[:, schema.masked.index(name)]
+        tails[name] = pa.compute.if_else(pa.array(null), None, column) if null.any() else column
+    none = (len(found), 0)
+    return ViewRows(
+        schema,
+        (row["event"].astype(np.uint64) ^ ORDERED).view(np.int64),
+        row["floats"] if schema.floats else np.empty(none, np.float32),
+        row["ints"] if schema.ints else np.empty(none, np.int64),
+        nulls,
+        tails,
+    )
+
+
+def _nulls(schema: ViewSchema, row: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """The null mask as bool [N, masked features]."""
+    if not schema.masked:
+        return np.empty((len(row), 0), np.bool_)
+    return np.unpackbits(row["nulls"], axis=1, count=len(schema.masked)).astype(np.bool_)
 
 
 def _by_shape(
@@ -132,20 +176,18 @@ def _fill(
     old, new = shape.views[place], into.schema
     row = _rows(shape, place, heads)
     into.events[places] = (row["event"].astype(np.uint64) ^ ORDERED).view(np.int64)
-    nulls = np.unpackbits(row["nulls"], axis=1, count=len(old.masked)) if old.masked else None
+    nulls = _nulls(old, row)
     tails = _tails(shape, place, row, heads, found) if old.pieces else {}
-    if old == new:
-        if old.floats:
-            into.floats[places] = row["floats"]
-        if old.ints:
-            into.ints[places] = row["ints"]
-        if nulls is not None:
-            into.nulls[places] = nulls
-            for name, column in tails.items():
-                at = old.masked.index(name)
-                _put_tail(into, name, places, column, nulls[:, at].astype(bool))
+    if old != new:
+        _fill_changed(into, old, row, nulls, tails, places)
         return
-    _fill_changed(into, old, row, nulls, tails, places)
+    if old.floats:
+        into.floats[places] = row["floats"]
+    if old.ints:
+        into.ints[places] = row["ints"]
+    into.nulls[places] = nulls
+    for name, column in tails.items():
+        _put_tail(into, name, places, column, nulls[:, old.masked.index(name)])
 
 
 def _rows(shape: Shape, place: int, heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
@@ -158,7 +200,7 @@ def _fill_changed(
     into: ViewRows,
     old: ViewSchema,
     row: npt.NDArray[np.void],
-    nulls: npt.NDArray[np.uint8] | None,
+    nulls: npt.NDArray[np.bool_],
     tails: dict[str, pa.Array],
     places: Places,
 ) -> None:
@@ -172,8 +214,8 @@ def _fill_changed(
             into.unwritten[index, number] = True
         elif kind is DType.FLOAT:
             into.floats[index, new.floats.index(name)] = row["floats"][:, old.floats.index(name)]
-        elif nulls is not None:
-            null = nulls[:, old.masked.index(name)].astype(bool)
+        else:
+            null = nulls[:, old.masked.index(name)]
             into.nulls[index, new.masked.index(name)] = null
             if kind is DType.INT:
                 into.ints[index, new.ints.index(name)] = row["ints"][:, old.ints.index(name)]
