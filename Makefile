@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs airflow spark-cluster bench-pit bench-scale lock clean
+.PHONY: help demo test test-quick lint format docs airflow spark-cluster bench-lookup bench-materialize bench-pit bench-scale lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -42,6 +42,12 @@ airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready t
 
 spark-cluster: .venv/.ready ## a Spark master and two workers on loopback, to point GATEHOUSE_SPARK_MASTER at
 	$(PY) infra/spark/cluster.py
+
+bench-lookup: .venv/.ready ## online lookups beside Feast's and the bare store
+	$(PY) -m benchmarks.lookup
+
+bench-materialize: .venv/.ready ## filling the online store beside Feast's engine and layout
+	$(PY) -m benchmarks.materialize
 
 bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own stores and plain DuckDB
 	$(PY) -m benchmarks.pit

@@ -112,8 +112,9 @@ def _feast(store: FeatureStore) -> Read:
 def _floor(store: FeatureStore, server: ValkeyServer) -> Read:
     """What any client of the same server has to wait for, keys made beforehand and no value looked at."""
     client = Redis(host=server.host, port=server.port)
-    pointer = Pointer.parse(packed_store(store).backend(store.config).pointer())
-    prefix = f"{store.config.project}:item_id:{pointer.read('item_id')}:".encode()
+    generation = Pointer.parse(packed_store(store).backend(store.config).pointer()).read("item_id")
+    owners = client.hgetall(f"{store.config.project}:prefixes")
+    prefix = next(prefix for prefix, owner in owners.items() if owner == f"item_id:{generation}".encode())
     made = {str(number): prefix + str(number).encode() for number in range(2_000)}
     return lambda items: client.mget([made[item] for item in items])
 

@@ -8,8 +8,6 @@ The last line printed is JSON: seconds, peak resident megabytes (with the JVM of
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.types import Float32, String
 
+from benchmarks.memory import peak_mb
 from benchmarks.pit_data import TTL, VIEWS, features_of
 from features.stores.source import LakeSource
 
@@ -167,15 +166,6 @@ def spark_source(folder: Path) -> Callable[[str], Any]:
     return lambda view: SparkSource(
         name=view, path=f"{folder}/features/{view}", file_format="parquet", **TIMES
     )
-
-
-def peak_mb(pids: list[int]) -> float:
-    """Peak resident memory of this process and of `pids`, as the kernel counted it."""
-    total = 0
-    for pid in (os.getpid(), *pids):
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-        total += int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
-    return total / 1024
 
 
 def digest(result: Any) -> str:

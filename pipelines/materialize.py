@@ -20,8 +20,8 @@ from features.store import apply, open_store
 from features.stores.packed.backend import Read
 from features.stores.packed.generations import withdraw
 from features.stores.packed.keys import encode_key
-from features.stores.packed.schema import ViewSchema
 from features.stores.values import since_epoch
+from features.stores.view_schema import schema_of
 from pipelines.console import stage, track
 from pipelines.days import Days, snapshot_instant
 from pipelines.lake import Lake
@@ -120,7 +120,7 @@ def _holds(store: FeatureStore, lake: Lake, view: View, ds: date) -> bool:
     row = _first_row(lake, view, ds)
     if row is None:
         return True
-    schema = ViewSchema.of(store.get_feature_view(view.name))
+    schema = schema_of(store.get_feature_view(view.name))
     key = encode_key([row[column] for column in schema.keys])
     _, [[found]] = packed_store(store).backend(store.config).read([Read((schema,), [key])])
     return bool(found.events[0] == since_epoch(row["event_timestamp"]) and found.unwritten is None)

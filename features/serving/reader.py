@@ -19,6 +19,7 @@ from features.stores.packed.keys import encode_keys
 from features.stores.packed.schema import ViewSchema
 from features.stores.packed.unpack import MISSING, ViewRows
 from features.stores.values import since_epoch
+from features.stores.view_schema import schema_of
 
 Ids: TypeAlias = "str | Sequence[str | None]"
 """An entity's id of each of N rows, None where it is not known; a string is that of all of them."""
@@ -38,7 +39,7 @@ class ReadView:
 
     @classmethod
     def of(cls, view: FeatureView) -> ReadView:
-        return cls(ViewSchema.of(view), (view.ttl or timedelta(0)) // timedelta(microseconds=1))
+        return cls(schema_of(view), (view.ttl or timedelta(0)) // timedelta(microseconds=1))
 
     def oldest(self, now: int) -> int:
         """The first event time that is not too old at `now`, both in microseconds since 1970."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from feast import RepoConfig
@@ -77,8 +76,7 @@ def _write(
     if isinstance(latest, SparkJob):
         from features.stores.spark_write import write_partitions
 
-        folder = Path(config.repo_path or ".")
-        write_partitions(latest.to_spark_df(), writer, config.online_store, config.project, folder)
+        write_partitions(latest.to_spark_df(), writer, online.place(config))
         return
     backend = online.backend(config)
     with ThreadPoolExecutor(_WRITERS) as pool:

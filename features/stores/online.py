@@ -7,7 +7,6 @@ what that costs. Which rows are read is told in features.stores.packed.pointer.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -26,11 +25,12 @@ from pydantic import SecretStr, model_validator
 from features.stores.packed.backend import Backend, Read
 from features.stores.packed.generations import begin, finish
 from features.stores.packed.keys import encode_key
+from features.stores.packed.place import Place
 from features.stores.packed.pointer import Pointer
-from features.stores.packed.schema import ViewSchema
 from features.stores.packed.unpack import MISSING, ViewRows
 from features.stores.packed.writer import TableWriter
 from features.stores.values import EPOCH, join_keys, since_epoch, to_proto, to_python
+from features.stores.view_schema import schema_of
 
 _INSTANT = pa.timestamp("us", "UTC")
 
@@ -59,36 +59,28 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
         return self
 
 
-def open_backend(settings: PackedOnlineStoreConfig, project: str, folder: Path) -> Backend:
-    """The backend that `settings` name; a relative `path` is relative to `folder`."""
-    if settings.url is not None:
-        from features.stores.packed.redis import RedisBackend
-
-        url = settings.url.get_secret_value()
-        return RedisBackend(url, cluster=settings.cluster, project=project, timeout=settings.timeout)
-    from features.stores.packed.sqlite import SqliteBackend
-
-    return SqliteBackend(folder / str(settings.path), project, settings.timeout)
-
-
 class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
     """Of the rows written for a key, the one with the newest (event, created) is kept, of equals the last."""
 
     _versioned_read_supported = False  # spares Feast importing every other store to find out
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._backends: dict[tuple[str, str], Backend] = {}
         self._building: int | None = None
 
     def backend(self, config: RepoConfig) -> Backend:
         """Where the rows of `config` are kept."""
-        place = (config.project, str(config.online_store.path or config.online_store.url.get_secret_value()))
-        with self._lock:
-            if place not in self._backends:
-                folder = Path(config.repo_path or ".")
-                self._backends[place] = open_backend(config.online_store, config.project, folder)
-            return self._backends[place]
+        return self.place(config).open()
+
+    def place(self, config: RepoConfig) -> Place:
+        """Where that is; an executor can open it too."""
+        settings = config.online_store
+        return Place(
+            config.project,
+            None if settings.path is None else Path(config.repo_path or ".") / settings.path,
+            None if settings.url is None else settings.url.get_secret_value(),
+            settings.cluster,
+            settings.timeout,
+        )
 
     @contextmanager
     def building(
@@ -100,7 +92,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         that was written is ever read.
         """
         backend = self.backend(config)
-        schemas = [ViewSchema.of(view) for view in views]
+        schemas = [schema_of(view) for view in views]
         build = begin(backend, schemas, about)
         self._building = build.generation
         try:
@@ -120,7 +112,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         self, config: RepoConfig, view: FeatureView, write: Callable[[TableWriter], object]
     ) -> None:
         """Let `write` put rows of `view` where they belong; called again when that has changed meanwhile."""
-        backend, schema, source = self.backend(config), ViewSchema.of(view), view.batch_source
+        backend, schema, source = self.backend(config), schema_of(view), view.batch_source
         times = source.timestamp_field, source.created_timestamp_column
         if self._building is not None:
             write(TableWriter(schema, *times, (self._building,)))
@@ -177,7 +169,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         requested_features: list[str] | None = None,
     ) -> list[tuple[datetime | None, dict[str, ValueProto] | None]]:
         """Read rows as protobuf, for Feast's own get_online_features."""
-        schema = ViewSchema.of(table)
+        schema = schema_of(table)
         names = requested_features or list(schema.names)
         _, [[rows]] = self.backend(config).read([Read((schema,), [_key(key) for key in entity_keys])])
         columns = [_protos(rows, name) for name in names]
@@ -214,7 +206,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
             StoreError: a view has a feature of a type that rows cannot hold.
         """
         backend = self.backend(config)
-        kept = [ViewSchema.of(view) for view in tables_to_keep]
+        kept = [schema_of(view) for view in tables_to_keep]
         for view in tables_to_delete:
             backend.drop_view("+".join(join_keys(view)), view.name)
         pointer = Pointer.parse(backend.pointer())

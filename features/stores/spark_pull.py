@@ -17,17 +17,17 @@ def spark_pull(
 ) -> DataFrame:
     """Rows within start..end, both included, by key and time; with `newest` each key's last, in any order."""
     names = [f"k{index}" for index in range(len(view.keys))]
-    features = [f"f{index}" for index in range(len(view.columns))]
     rows = rows_of(spark, view, *bounds(start, end))
-    rows = rows.select(*names, F.struct("event", "created", "place", *features).alias("row"))
     if newest:
-        rows = rows.groupBy(*names).agg(F.max("row").alias("row"))
+        # Only times and places are shuffled, not the features.
+        last = F.max(F.struct("event", "created", "place")).alias("last")
+        best = rows.groupBy(*names).agg(last).select(F.col("last.place").alias("place"))
+        rows = rows.join(best, "place", "left_semi")
     else:
-        order = [F.col(name).asc_nulls_last() for name in names]
-        rows = rows.orderBy(*order, "row.event", "row.created", "row.place")
+        rows = rows.orderBy(*(F.col(name).asc_nulls_last() for name in names), "event", "created", "place")
     return rows.select(
         *(F.col(name).alias(key) for name, key in zip(names, view.keys, strict=True)),
-        *(F.col(f"row.f{number}").alias(column.output) for number, column in enumerate(view.columns)),
-        F.timestamp_micros("row.event").alias(view.event_timestamp),
-        F.timestamp_micros("row.created").alias(view.created_timestamp),
+        *(F.col(f"f{number}").alias(column.output) for number, column in enumerate(view.columns)),
+        F.timestamp_micros("event").alias(view.event_timestamp),
+        F.timestamp_micros("created").alias(view.created_timestamp),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +17,7 @@ from redis.crc import key_slot
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
-from features.stores.errors import StoreUnavailableError
+from features.stores.errors import StoreError, StoreUnavailableError
 from features.stores.packed.backend import KnownShapes, Read
 from features.stores.packed.pointer import Pointer
 from features.stores.packed.schema import ViewSchema
@@ -31,12 +33,15 @@ return 1
 _ROWS_A_CALL = 250  # a script runs alone; so many rows keep readers waiting for about a millisecond
 _CALLS_A_TRIP = 16
 _KEYS_A_SCAN = 5_000
+_DIGEST = 5  # characters; make_room sees to it that no two entities have the same
 _WRITE_TIMEOUT = 30.0
 _TRIES = 5  # a pointer may move on while rows are read
 
 
 class RedisBackend:
-    """Keys are PROJECT:ENTITY:GENERATION:KEY, and PROJECT:pointer, PROJECT:shapes and PROJECT:generations.
+    """Keys are a short prefix and the key's ids; PROJECT:prefixes tells whose each prefix is.
+
+    Beside them there are PROJECT:pointer and PROJECT:shapes.
 
     Args:
         url: for example redis://localhost:6379/0; of any node of a cluster.
@@ -56,6 +61,7 @@ class RedisBackend:
         self._shapes = KnownShapes(self._load_shapes, self._save_shapes)
         self._seen: tuple[bytes | None, Pointer] = (None, Pointer())
         self._digests: dict[str, str] = {}
+        self._prefixes: dict[tuple[str, int], bytes] = {}
 
     def pointer(self) -> bytes | None:
         with _answering():
@@ -66,10 +72,16 @@ class RedisBackend:
             return bool(self._writer.eval(_SWAP, 1, self._pointer_key, old or b"", new))
 
     def make_room(self, schemas: Iterable[ViewSchema], generation: int) -> None:
-        named = {f"{schema.entity}:{generation}" for schema in schemas}
-        if named:
+        for entity in {schema.entity for schema in schemas}:
+            prefix, owner = self._prefix(entity, generation), f"{entity}:{generation}".encode()
             with _answering():
-                self._writer.sadd(self._name("generations"), *named)
+                self._writer.hsetnx(self._name("prefixes"), prefix, owner)
+                known = self._writer.hget(self._name("prefixes"), prefix)
+            if known != owner:
+                raise StoreError(
+                    f"keys of {entity} would begin with {prefix.decode()}, as those of {known!r} do; "
+                    "name the project or the entity otherwise"
+                )
 
     def write(self, schema: ViewSchema, generation: int, keys: list[bytes], rows: list[bytes]) -> None:
         prefix = self._prefix(schema.entity, generation)
@@ -111,8 +123,8 @@ class RedisBackend:
 
     def generations(self) -> set[tuple[str, int]]:
         with _answering():
-            members = self._writer.smembers(self._name("generations"))
-        named = (member.decode().rpartition(":") for member in members)
+            owners = self._writer.hvals(self._name("prefixes"))
+        named = (owner.decode().rpartition(":") for owner in owners)
         return {(entity, int(number)) for entity, _, number in named}
 
     def drop_generation(self, entity: str, generation: int) -> None:
@@ -122,13 +134,13 @@ class RedisBackend:
                 for key in keys:
                     pipe.unlink(key)
                 pipe.execute()
-            self._writer.srem(self._name("generations"), f"{entity}:{generation}")
+            self._writer.hdel(self._name("prefixes"), self._prefix(entity, generation))
 
     def clear(self) -> None:
         for entity, generation in self.generations():
             self.drop_generation(entity, generation)
         with _answering():
-            for key in (self._pointer_key, self._name("shapes"), self._name("generations")):
+            for key in (self._pointer_key, self._name("shapes"), self._name("prefixes")):
                 self._writer.delete(key)
 
     def _write(self, schema: ViewSchema, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -239,7 +251,13 @@ class RedisBackend:
         self._writer.hset(self._name("shapes"), mapping={shape.id: shape.text for shape in shapes})
 
     def _prefix(self, entity: str, generation: int) -> bytes:
-        return b"%b:%b:%d:" % (self._project, entity.encode(), generation)
+        """What the keys of a generation begin with: short, for a million keys have it."""
+        known = self._prefixes.get((entity, generation))
+        if known is None:
+            digest = hashlib.sha256(b"%b/%b" % (self._project, entity.encode())).digest()
+            known = b"%b%d:" % (base64.urlsafe_b64encode(digest)[:_DIGEST], generation)
+            self._prefixes[entity, generation] = known
+        return known
 
     def _name(self, what: str) -> bytes:
         return b"%b:%b" % (self._project, what.encode())

@@ -14,20 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from feast import FeatureView
-from feast.types import Array, FeastType, Float32, Int64, String
 
 from features.declarations.features import DType
-from features.stores.errors import StoreError
-from features.stores.values import join_keys
 
-_KINDS = (
-    (Float32, DType.FLOAT),
-    (Int64, DType.INT),
-    (String, DType.STRING),
-    (Array(String), DType.STRINGS),
-    (Array(Int64), DType.INTS),
-)
 PIECES = {DType.STRING: 1, DType.INTS: 1, DType.STRINGS: 2}
 """How many pieces of the tail a value takes; a list of strings has its lengths and its text."""
 
@@ -45,16 +34,6 @@ class ViewSchema:
     name: str
     keys: tuple[str, ...]
     features: tuple[tuple[str, DType], ...]
-
-    @classmethod
-    def of(cls, view: FeatureView) -> ViewSchema:
-        """The schema of a registered view.
-
-        Raises:
-            StoreError: a feature has a type that rows cannot hold.
-        """
-        features = sorted((field.name, _kind(view, field.name, field.dtype)) for field in view.features)
-        return cls(view.name, tuple(join_keys(view)), tuple(features))
 
     @property
     def entity(self) -> str:
@@ -119,14 +98,3 @@ class ViewSchema:
 
     def _of_kind(self, *kinds: DType) -> tuple[str, ...]:
         return tuple(name for name, kind in self.features if kind in kinds)
-
-
-def _kind(view: FeatureView, name: str, dtype: FeastType) -> DType:
-    for feast, kind in _KINDS:
-        if dtype == feast:
-            return kind
-    known = ", ".join(str(feast) for feast, _ in _KINDS)
-    raise StoreError(
-        f"feature {name!r} of view {view.name} is a {dtype}; the online store holds {known}. "
-        "Cast it where the view is declared"
-    )
