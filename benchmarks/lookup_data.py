@@ -17,7 +17,8 @@ from features.declarations.features import Role
 from features.declarations.groups import FeatureGroup
 from features.declarations.measures import Count, Sum
 from features.declarations.windows import days
-from features.serving.served import Served, ServedView, packed_store
+from features.serving.online import packed_store
+from features.serving.served import Served, ServedView
 from features.store import CONFIG, apply, open_store
 
 DS = date(2026, 1, 6)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from features.declarations.groups import Profile
-from features.store import apply, open_store
+from features.store import apply
 from features.stores.sql import connect, quoted, text
 from pipelines.baselines import write_baselines
 from pipelines.console import stage
@@ -17,6 +17,7 @@ from pipelines.days import DAY, Days
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from pipelines.stage_store import open_stage_store
 from pipelines.training_sets import encoded_folder, rows_of, training_set
 from pipelines.verdicts import require_passed
 from training.data.encode import fit, write_encoded
@@ -38,12 +39,8 @@ def assemble(settings: Settings, ds: date) -> None:
     days = Days(start=splits["train"].start, end=ds)
     with stage(settings, "assemble", days) as facts:
         inputs = _validated_inputs(settings, lake, days)
-        store = open_store(settings.home)
+        store = open_stage_store(settings)
         apply(store, settings.catalog, settings.lake)
-        if getattr(store.config.offline_store, "engine", None) == "spark":
-            from pipelines.spark import spark_session
-
-            spark_session(settings)  # which the store then finds active
         table = training_set(service)
         with lake.staging() as staged:
             spine, rows = staged / "spine.parquet", staged / "0.parquet"

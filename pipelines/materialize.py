@@ -15,8 +15,9 @@ from feast import FeatureStore
 from filelock import FileLock
 
 from features.declarations.groups import Profile, View
-from features.serving.served import Served, ServedView, find_served, packed_store, write_receipt
-from features.store import apply, open_store
+from features.serving.online import find_served, packed_store
+from features.serving.served import Served, ServedView, write_receipt
+from features.store import apply
 from features.stores.packed.backend import Read
 from features.stores.packed.generations import withdraw
 from features.stores.packed.keys import encode_key
@@ -27,6 +28,7 @@ from pipelines.days import Days, snapshot_instant
 from pipelines.lake import Lake
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
+from pipelines.stage_store import open_stage_store
 from pipelines.verdicts import require_passed
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,7 +50,7 @@ def materialize(settings: Settings, ds: date) -> None:
     lake, views = Lake(settings.lake), settings.catalog.views
     with stage(settings, "materialize", ds) as facts:
         offered = {view.name: _offer(lake, view, ds) for view in views}
-        store = open_store(settings.home)
+        store = open_stage_store(settings)
         state = Path(store.repo_path)
         with FileLock(state / "materialize.lock"):
             before = find_served(store)

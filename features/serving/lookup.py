@@ -13,9 +13,10 @@ from features.serving.batch import FeatureBatch
 from features.serving.defaults import default_batches
 from features.serving.guard import CircuitBreaker, Patience
 from features.serving.links import Links
+from features.serving.online import packed_store, served_of
 from features.serving.outputs import Outputs
 from features.serving.reader import Found, Ids, ReadView, ViewReader
-from features.serving.served import Served, packed_store, served_of
+from features.serving.served import Served
 from features.stores.errors import StoreError, StoreUnavailableError
 from features.stores.packed.pointer import Pointer
 

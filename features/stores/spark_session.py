@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
@@ -20,6 +22,7 @@ def spark_session(conf: Mapping[str, str]) -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # executors run what this process runs
     builder = SparkSession.builder.appName("gatehouse")
     for key, value in {**_DEFAULTS, **conf}.items():
         builder = builder.config(key, value)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.serving.lookup import FeatureLookup
-from features.serving.served import find_served
+from features.serving.online import find_served
 from features.store import open_store
 from pipelines import materialize as stage
 from pipelines.days import DAY, Days
@@ -19,6 +19,8 @@ from pipelines.materialize import materialize
 from pipelines.settings import Settings
 from pipelines.verdicts import verdict_path
 from tests.features.hand_made_lake import settings_of, write_lake, write_snapshot
+from tests.features.stores.stores import on_redis
+from tests.valkeys import valkey
 
 DAYS = Days(start=date(2026, 1, 4), end=date(2026, 1, 6))
 DS = DAYS.end
@@ -171,3 +173,17 @@ def test_partition_that_was_not_validated_stops_the_stage_before_anything_is_wri
 def test_error_names_the_view_when_the_day_has_no_snapshot(settings: Settings) -> None:
     with pytest.raises(MissingPartitionError, match=r"ds=2026-01-07.*gatehouse aggregate"):
         materialize(settings, DS + DAY)
+
+
+@pytest.mark.spark
+@pytest.mark.redis
+def test_executors_write_what_one_process_does(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialize(settings, DS)
+    expected = look_up(settings)
+    with valkey() as url:
+        config = on_redis(tmp_path / "spark.yaml", url, engine="spark")
+        monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(config))
+        materialize(settings, DS)
+        assert look_up(settings) == expected

@@ -14,7 +14,8 @@ from feast import FeatureStore
 from features.declarations.catalogs import find_catalog
 from features.serving.batch import Status
 from features.serving.lookup import FeatureLookup
-from features.serving.served import Served, packed_store
+from features.serving.online import packed_store
+from features.serving.served import Served
 from features.store import open_store
 from features.stores.errors import StoreError
 from features.stores.packed.generations import withdraw

@@ -50,9 +50,10 @@ def service_store(folder: Path, rows: Iterable[Row], engine: str = "duckdb") -> 
     return store
 
 
-def on_redis(path: Path, url: str, *, cluster: bool = False) -> Path:
-    """Write settings to `path` that are the committed ones but for the online store, which is at `url`."""
+def on_redis(path: Path, url: str, *, timeout: float = 5.0, engine: str = "duckdb") -> Path:
+    """Write settings to `path` like the committed ones, with the online store at `url`."""
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    settings["online_store"] = {"type": settings["online_store"]["type"], "url": url, "cluster": cluster}
+    settings["online_store"] = {"type": settings["online_store"]["type"], "url": url, "timeout": timeout}
+    settings["offline_store"]["engine"] = engine
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path

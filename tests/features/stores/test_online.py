@@ -15,7 +15,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.types import Array, Float32, Float64, Int64, String
 from pydantic import ValidationError
 
-from features.serving.served import packed_store
+from features.serving.online import packed_store
 from features.store import open_store
 from features.stores.errors import StoreError
 from features.stores.online import PackedOnlineStoreConfig
