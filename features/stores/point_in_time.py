@@ -23,6 +23,7 @@ known_from. Of what stays, the last known by t is the newest known by t.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -33,7 +34,7 @@ from features.stores.sql import MEMORY_LIMIT, connect, first_row, listed, micros
 from features.stores.views import ViewColumns, check_spine
 
 CHUNK = 1_000_000  # spine rows that features are put beside at a time
-_PAIR = 1 << 63  # makes one HUGEINT of two BIGINTs, in the order of both
+_BIGINT = 1 << 63
 
 
 def join(
@@ -79,7 +80,7 @@ def _find(
     )
     connection.execute(f"""
         CREATE TEMP TABLE keys AS
-        SELECT *, row_number() OVER () AS key FROM (
+        SELECT *, (row_number() OVER ())::UINTEGER AS key FROM (
             SELECT {keys}, min({instant}) AS first, max({instant}) AS last
             FROM {spine.relation} GROUP BY {listed(names)}
         );
@@ -88,14 +89,15 @@ def _find(
         WHERE event <= last AND created <= last {f"AND event >= first - {ttl}" if ttl else ""}
     """)
     fresh = f"known.event >= asked.instant - {ttl}" if ttl else "true"
+    scale = _scale(connection, rows)
     connection.execute(f"""
         CREATE TEMP TABLE found_{index} AS
         WITH asked AS (
-            SELECT __row, key, instant, {_pair("instant", str(_PAIR - 1))} AS latest
+            SELECT __row, key, instant, {scale.pair("instant", str(rows.places))} AS latest
             FROM (SELECT __row, {instant} AS instant, {keys} FROM {spine.relation})
             JOIN keys USING ({listed(names)})
         ),
-        known AS ({_in_order(connection)})
+        known AS ({_in_order(connection, scale)})
         SELECT asked.__row, known.place
         FROM asked ASOF JOIN known ON asked.key = known.key AND asked.latest >= known.rank
         WHERE {fresh};
@@ -104,28 +106,54 @@ def _find(
     """)
 
 
-def _in_order(connection: duckdb.DuckDBPyConnection) -> str:
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Makes one number of an instant and a place, in the order of both.
+
+    Attributes:
+        start: the earliest instant there is, microseconds since 1970.
+        places: places are at most this number.
+        sql_type: BIGINT, which sorts fastest, where the largest pair is one.
+    """
+
+    start: int
+    places: int
+    sql_type: str
+
+    def pair(self, instant: str, place: str) -> str:
+        return f"(({instant} - {self.start})::{self.sql_type} * {self.places + 1} + {place})"
+
+
+def _scale(connection: duckdb.DuckDBPyConnection, rows: Rows) -> _Scale:
+    """The scale of the instants in `keys` and `known`."""
+    start, end = first_row(
+        connection,
+        "SELECT least(min(first), (SELECT min(event) FROM known), (SELECT min(created) FROM known)), "
+        "max(last) FROM keys",
+    )
+    if start is None:
+        return _Scale(0, rows.places, "BIGINT")
+    fits = (end - start + 2) * (rows.places + 1) < _BIGINT
+    return _Scale(start, rows.places, "BIGINT" if fits else "HUGEINT")
+
+
+def _in_order(connection: duckdb.DuckDBPyConnection, scale: _Scale) -> str:
     """SQL for the rows of `known` that may be used at some instant, in `rank` ordered by when they may."""
     late, early = first_row(
         connection, "SELECT bool_or(created > event), bool_or(created < event) FROM known"
     )
     if not late and not early:
-        return f"SELECT key, event, place, {_pair('event', 'place')} AS rank FROM known"
+        return f"SELECT key, event, place, {scale.pair('event', 'place')} AS rank FROM known"
     # Rows of an equal event and an equal known_from differ in `created` only when that lies before the event.
     order = "row_number() OVER (ORDER BY created, place)" if early else "place"
     ranked = f"SELECT *, greatest(event, created) AS known_from, {order} AS place_rank FROM known"
-    newest = _pair("event", "place_rank")
+    newest = scale.pair("event", "place_rank")
     overtaken = (
         f"QUALIFY {newest} = max({newest}) OVER "
         "(PARTITION BY key ORDER BY known_from RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
     )
-    rank = _pair("known_from", "place_rank")
+    rank = scale.pair("known_from", "place_rank")
     return f"SELECT key, event, place, {rank} AS rank FROM ({ranked}) {overtaken if late else ''}"
-
-
-def _pair(first: str, second: str) -> str:
-    """One number in the order of two, of which the second is not negative."""
-    return f"({first}::HUGEINT * {_PAIR} + {second})"
 
 
 def _read(connection: duckdb.DuckDBPyConnection, rows: Rows, index: int) -> None:

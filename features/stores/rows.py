@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 
 from features.stores.partitions import data_files
-from features.stores.sql import column_types, listed, microseconds, quoted, text
+from features.stores.sql import column_types, first_row, listed, microseconds, quoted, text
 from features.stores.views import ViewColumns
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLACES = 1 << 40  # rows a file may have, so that files and the rows in them make one number
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,14 @@ class Rows:
         features: place, f0, f1, ... in the order of the view's columns.
         whole: all of these.
         key_types: DuckDB types of k0, k1, ...
+        places: places are below this number.
     """
 
     narrow: str
     features: str
     whole: str
     key_types: tuple[str, ...]
+    places: int
 
 
 def rows_of(
@@ -51,7 +53,9 @@ def rows_of(
         f"{quoted(column.name) if column.name in types else f'NULL::{column.sql_type}'} AS f{index}"
         for index, column in enumerate(view.columns)
     )
-    place = f"file_index::BIGINT * {_PLACES} + file_row_number AS place"
+    # Files and the rows in them make one number, no larger than need be: it is sorted by.
+    in_a_file = _rows_in_a_file(connection, files)
+    place = f"file_index::BIGINT * {in_a_file} + file_row_number AS place"
     times = f"{event} AS event, {created} AS created, {place}"
     bounds = [f"{event} IS NOT NULL"]
     bounds += [f"{event} >= {earliest}"] if earliest is not None else []
@@ -62,6 +66,7 @@ def rows_of(
         features=f"SELECT {place}, {features} FROM {source}",
         whole=f"SELECT {keys}, {features}, {times} {within}",
         key_types=tuple(types[key] for key in view.keys),
+        places=in_a_file * len(files),
     )
 
 
@@ -74,7 +79,15 @@ def _no_rows(view: ViewColumns) -> Rows:
         features=f"SELECT NULL::BIGINT AS place, {features} WHERE false",
         whole=f"SELECT {keys}, {features}, {times} WHERE false",
         key_types=("VARCHAR",) * len(view.keys),
+        places=1,
     )
+
+
+def _rows_in_a_file(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> int:
+    """Rows of the largest file, at least one."""
+    listing = listed(text(str(file)) for file in files)
+    (rows,) = first_row(connection, f"SELECT max(num_rows) FROM parquet_file_metadata([{listing}])")
+    return max(1, int(rows))
 
 
 def datetime_of(microseconds: int | None) -> datetime | None:
