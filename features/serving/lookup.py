@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from feast import FeatureStore
 
 from features.declarations.catalog import Catalog
 from features.declarations.entities import ITEM, SCENARIO, USER
+from features.home import catalog_of
 from features.serving.batch import FeatureBatch
 from features.serving.defaults import default_batches
 from features.serving.guard import CircuitBreaker, Patience
@@ -17,6 +20,7 @@ from features.serving.online import packed_store, served_of
 from features.serving.outputs import Outputs
 from features.serving.reader import Found, Ids, ReadView, ViewReader
 from features.serving.served import Served
+from features.store import open_store
 from features.stores.errors import StoreError, StoreUnavailableError
 from features.stores.packed.pointer import Pointer
 
@@ -74,6 +78,14 @@ class FeatureLookup:
         self._links = Links(profiles)
         schemas = {view.schema.name: view.schema for view in self._views}
         self._outputs = Outputs(catalog, service, schemas)
+
+    @classmethod
+    def open(cls, service: str, home: Path, **options: Any) -> FeatureLookup:
+        """The lookup of `service` for the data set that `home`/params.yaml names, with Feast's state there.
+
+        `options` are those of the constructor.
+        """
+        return cls(open_store(home), catalog_of(home), service, **options)
 
     @property
     def breaker(self) -> CircuitBreaker:

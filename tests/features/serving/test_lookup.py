@@ -12,6 +12,7 @@ import pytest
 from feast import FeatureStore
 
 from features.declarations.catalogs import find_catalog
+from features.declarations.features import DType
 from features.serving.batch import Status
 from features.serving.lookup import FeatureLookup
 from features.serving.online import packed_store
@@ -152,6 +153,28 @@ def test_record_of_what_is_served_is_refused_when_it_is_damaged(tmp_path: Path) 
     point(store, Pointer(served={"dataset": 1}))
     with pytest.raises(StoreError, match=r"cannot be read.*gatehouse materialize"):
         FeatureLookup(store, find_catalog("simulated"), "ranker_v1")
+
+
+def test_a_lookup_is_opened_by_service_and_home(settings: Settings, lookup: FeatureLookup) -> None:
+    asked: dict[str, Any] = {"scenario": "scenario-1", "user": "user-0", "items": ITEMS}
+    opened = FeatureLookup.open("ranker_v1", settings.home)
+    np.testing.assert_array_equal(opened.batch(**asked).matrix(), lookup.batch(**asked).matrix())
+
+
+def test_a_matrix_has_the_columns_asked_for_in_their_order(lookup: FeatureLookup) -> None:
+    batch = lookup.batch(scenario="scenario-1", user="user-0", items=ITEMS)
+    numbers = [
+        name for name, feature in lookup.catalog.service_columns("ranker_v1")
+        if feature.dtype in (DType.FLOAT, DType.INT)
+    ]  # fmt: skip
+    backwards = numbers[::-1]
+    expected = [
+        [np.nan if value is None else value for value in plain(batch.columns[name])] for name in backwards
+    ]
+    np.testing.assert_array_equal(batch.matrix(backwards), np.array(expected, np.float32).T)
+    np.testing.assert_array_equal(batch.matrix()[:, ::-1], batch.matrix(backwards))
+    with pytest.raises(KeyError, match="user_id"):
+        batch.matrix(["user_id"])
 
 
 @pytest.mark.redis
