@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import structlog
 from starlette.responses import Response
 
 from features.serving.batch import FeatureBatch, Status, ViewBatch
@@ -176,10 +175,7 @@ class Answers:
         if batch.degraded:
             self.metrics.degraded(endpoint)
         if self.notes is not None:
-            try:
-                self.notes.note(lookup.service.name, batch)
-            except OSError as error:  # a full disk must not stop the answers
-                structlog.get_logger().warning("a request could not be noted", reason=str(error))
+            self.notes.note(lookup.service.name, batch)
 
 
 def _labelled(counts: Mapping[str, Counter[Status]]) -> dict[str, dict[str, int]]:
