@@ -120,7 +120,11 @@ class OnlineFeatures:
         features = tuple(self._features(service, references))
         names = tuple(f"{view}__{feature}" if full_names else feature for view, feature in features)
         if len(set(names)) < len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = [
+                f"{view}:{feature}"
+                for (view, feature), name in zip(features, names, strict=True)
+                if names.count(name) > 1
+            ]
             raise FeatureNameCollisionError(twice, full_names)
         views = tuple(self.registered.views[name] for name in dict.fromkeys(view for view, _ in features))
         keys = tuple(dict.fromkeys(key for view in views for key in view.schema.keys))
