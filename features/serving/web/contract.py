@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
+# A bound on the length also has each text checked to be Unicode, which JSON's escapes need not be.
+Text = Annotated[str, Field(max_length=512)]
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -27,7 +29,7 @@ class LookupRequest(_Strict):
     scenario: Id
     user: Id
     items: list[Id]
-    context: dict[str, str] = {}
+    context: dict[Text, Text] = {}
 
 
 class RankRequest(_Strict):
@@ -42,7 +44,7 @@ class RankRequest(_Strict):
     user: Id
     items: list[Id]
     top: int | None = Field(default=None, ge=1)
-    context: dict[str, str] = {}
+    context: dict[Text, Text] = {}
 
 
 class LookupResponse(BaseModel):
@@ -87,9 +89,9 @@ class OnlineFeaturesRequest(BaseModel):
         full_feature_names: whether features are called VIEW__FEATURE in the response.
     """
 
-    entities: dict[str, list[StrictStr | StrictInt]]
-    feature_service: str | None = None
-    features: list[str] = []
+    entities: dict[Text, list[Annotated[StrictStr, Field(max_length=512)] | StrictInt]]
+    feature_service: Text | None = None
+    features: list[Text] = []
     full_feature_names: bool = False
 
 
