@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs airflow spark-cluster bench-lookup bench-materialize bench-pit bench-scale lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-pit bench-scale lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -34,8 +34,12 @@ format: .venv/.ready ## let ruff put the code in order
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: .venv/.ready ## write the feature catalog page, docs/features.md, from the declarations
+docs: .venv/.ready ## write docs/features.md from the declarations, docs/openapi.json from the service
 	$(PY) -m features.compile.page > docs/features.md
+	$(PY) -m features.serving.service > docs/openapi.json
+
+serve: .venv/.ready ## lookups and rankings over HTTP on loopback, of what the demo built
+	$(BIN)/gatehouse serve
 
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
 	$(PY) infra/airflow/standalone.py

@@ -46,6 +46,13 @@ LastDsOption = Annotated[
 ]
 
 
+class Clock(StrEnum):
+    """What the service judges ages by."""
+
+    SNAPSHOT = "snapshot"
+    WALL = "wall"
+
+
 class Gate(StrEnum):
     """What a gate stands behind."""
 
@@ -196,6 +203,37 @@ def rank(
     from pipelines.rank import print_ranking
 
     print_ranking(Settings(), user=user, scenarios=scenario, top=top, model=model)
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; tokens are needed beyond loopback.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 6566,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    clock: Annotated[
+        Clock, typer.Option(help="Judge ages by the served snapshot, or by the time of the day.")
+    ] = Clock.SNAPSHOT,
+) -> None:
+    """Answer lookups and rankings over HTTP, until interrupted."""
+    from pipelines.serve import serve
+
+    serve(Settings(), host=host, port=port, workers=workers, wall_clock=clock is Clock.WALL)
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is.")],
+    service: Annotated[
+        list[str], typer.Option(help="Feature service that may be looked up; repeat for several.")
+    ],
+    rank: Annotated[bool, typer.Option("--rank", help="Let it rank items too.")] = False,
+) -> None:
+    """Make a token for the HTTP service and print it, once; GATEHOUSE_TOKENS names the file of hashes."""
+    from pipelines.serve import new_token
+
+    sys.stdout.write(new_token(Settings(), name, service, rank=rank) + "\n")
 
 
 @app.command(rich_help_panel=USE_PANEL)

@@ -142,8 +142,7 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     target = (into or Path(model)).resolve()
     _require_replaceable(target)
     registry = Registry.of(settings)
-    if registry.local is not None and not registry.local.exists():
-        raise PublishError(f"nothing was published to {registry} yet; run `gatehouse publish` first")
+    _require_begun(registry)
     with registry.clone() as clone:
         version = _chosen(clone, registry, model, wanted)
         aside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
@@ -154,6 +153,18 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def newest(settings: Settings, model: str) -> Version:
+    """The newest published version of a model.
+
+    Raises:
+        PublishError: the model was never published, or the registry cannot be reached.
+    """
+    registry = Registry.of(settings)
+    _require_begun(registry)
+    with registry.clone() as clone:
+        return _chosen(clone, registry, model, None)
 
 
 def fetch(clone: Path, version: Version, into: Path) -> None:
@@ -204,6 +215,11 @@ def _chosen(clone: Path, registry: Registry, model: str, wanted: int | None) -> 
             return version
     known = ", ".join(version.name for version in published)
     raise PublishError(f"{registry} has no version v{wanted}.0.0 of {model}; it has {known}")
+
+
+def _require_begun(registry: Registry) -> None:
+    if registry.local is not None and not registry.local.exists():
+        raise PublishError(f"nothing was published to {registry} yet; run `gatehouse publish` first")
 
 
 def _require_replaceable(target: Path) -> None:

@@ -105,6 +105,11 @@ class Settings(BaseSettings):
         registry: git URL or path of the model registry; a local one under `home` by default.
         registry_remote: DVC remote of the registry; a local folder by default.
         device: "auto", "cpu" or "cuda".
+        tokens: file of the hashes of the service's tokens; without one it serves this machine only.
+        serve_rows: rows that a request to the service may ask for.
+        serve_bytes: bytes that a request to the service may have.
+        serve_rate: requests a second of one token to one worker of the service.
+        request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
     """
 
@@ -118,6 +123,11 @@ class Settings(BaseSettings):
     registry: str | None = None
     registry_remote: str | None = None
     device: str = "auto"
+    tokens: Path | None = None
+    serve_rows: int = Field(default=5_000, ge=1)
+    serve_bytes: int = Field(default=1_048_576, ge=1)
+    serve_rate: float = Field(default=1_000.0, gt=0.0)
+    request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
     log_format: str = "text"
 
     @cached_property
@@ -180,6 +190,11 @@ class Settings(BaseSettings):
     @property
     def reports(self) -> Path:
         return self.home / "reports"
+
+    @property
+    def requests(self) -> Path:
+        """What was asked of the online store and what it answered, a folder a UTC day."""
+        return self.home / "requests"
 
     @property
     def runs(self) -> Path:

@@ -93,6 +93,11 @@ class ViewBatch:
         """Event time of each row, [N] microseconds since 1970; MISSING where there is no row."""
         return self._spread(self.rows.events, MISSING)
 
+    @property
+    def outdated(self) -> npt.NDArray[np.bool_]:
+        """Whether each row was older than the view's TTL, [N]."""
+        return self._spread(self.stale, False)
+
     def _spread(self, distinct: npt.NDArray[Any], missing: float) -> npt.NDArray[Any]:
         """The N rows of D distinct ones, without a copy where one serves for all."""
         if self.index is None:

@@ -16,13 +16,12 @@ from features.serving.batch import FeatureBatch
 from features.serving.defaults import default_batches
 from features.serving.guard import CircuitBreaker, Patience
 from features.serving.links import Links
-from features.serving.online import packed_store, served_of
+from features.serving.online import KnownSnapshot, packed_store
 from features.serving.outputs import Outputs
 from features.serving.reader import Found, Ids, ReadView, ViewReader
 from features.serving.served import Served
 from features.store import open_store
-from features.stores.errors import StoreError, StoreUnavailableError
-from features.stores.packed.pointer import Pointer
+from features.stores.errors import StoreUnavailableError
 
 _RESTARTS = 3
 
@@ -60,7 +59,7 @@ class FeatureLookup:
         self.catalog = catalog
         self.service = catalog.service(service)
         self._backend = packed_store(store).backend(store.config)
-        self._seen: tuple[bytes | None, Served] | None = None
+        self._snapshot = KnownSnapshot(catalog.dataset)
         self.served()
         self._breaker = CircuitBreaker(patience or Patience())
         self._clock = clock
@@ -129,7 +128,8 @@ class FeatureLookup:
             degraded = True
             ids = given
             views = default_batches(self.catalog, (view.schema for view in self._views), size)
-            instant = at or (self._clock(self._seen[1]) if self._seen else datetime.now(UTC))
+            last = self._snapshot.last
+            instant = at or (self._clock(last) if last else datetime.now(UTC))
         known = {"hour": str(instant.astimezone(UTC).hour), **(context or {})}
         for feature in self.catalog.context:
             ids = ids | {feature.name: known.get(feature.name) or [None] * size}
@@ -142,7 +142,7 @@ class FeatureLookup:
             StoreError: it serves nothing, or another data set than the catalog's.
             StoreUnavailableError: it does not answer.
         """
-        return self._checked(self._backend.pointer())
+        return self._snapshot.of(self._backend.pointer())
 
     def _read(self, given: dict[str, Ids], size: int) -> tuple[Served, dict[str, Ids], Found]:
         """What is served, the ids with the linked ones, and the rows, all of one instant."""
@@ -150,7 +150,7 @@ class FeatureLookup:
             guess = self._links.guess(given, size) if self._linked else {}
             reader = self._direct_reader if guess is None else self._whole_reader
             found = reader.read(given | (guess or {}), size)
-            served = self._checked(found.pointer)
+            served = self._snapshot.of(found.pointer)
             followed = self._links.follow(given, found.views, size)
             if followed == guess or not self._linked:
                 return served, given | followed, found
@@ -158,18 +158,3 @@ class FeatureLookup:
             if linked.pointer == found.pointer:
                 return served, given | followed, Found(found.pointer, found.views | linked.views)
         raise StoreUnavailableError("what the online store serves changes faster than it can be read")
-
-    def _checked(self, pointer: bytes | None) -> Served:
-        """What `pointer` says is served, which is read anew only when it has changed."""
-        if self._seen is not None and self._seen[0] == pointer:
-            return self._seen[1]
-        served, wanted = served_of(Pointer.parse(pointer)), self.catalog.dataset
-        if served is None:
-            raise StoreError("the online store serves nothing yet; run `gatehouse materialize` first")
-        if served.dataset != wanted:
-            raise StoreError(
-                f"the online store serves {served.dataset}, not {wanted}; run `gatehouse materialize` "
-                f"to serve {wanted}, or `gatehouse use {served.dataset}` to go back"
-            )
-        self._seen = (pointer, served)
-        return served

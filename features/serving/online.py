@@ -28,6 +28,44 @@ def served_of(pointer: Pointer) -> Served | None:
         ) from error
 
 
+class KnownSnapshot:
+    """What the store serves, worked out anew only when its pointer has changed.
+
+    Args:
+        dataset: the data set that must be served.
+    """
+
+    def __init__(self, dataset: str) -> None:
+        self._dataset = dataset
+        self._seen: tuple[bytes | None, Served] | None = None
+
+    @property
+    def last(self) -> Served | None:
+        """What was served when it was last asked for."""
+        seen = self._seen
+        return seen[1] if seen else None
+
+    def of(self, pointer: bytes | None) -> Served:
+        """What `pointer` says is served.
+
+        Raises:
+            StoreError: it serves nothing, or another data set.
+        """
+        seen = self._seen  # another thread may put a newer one there meanwhile
+        if seen is not None and seen[0] == pointer:
+            return seen[1]
+        served = served_of(Pointer.parse(pointer))
+        if served is None:
+            raise StoreError("the online store serves nothing yet; run `gatehouse materialize` first")
+        if served.dataset != self._dataset:
+            raise StoreError(
+                f"the online store serves {served.dataset}, not {self._dataset}; run `gatehouse materialize` "
+                f"to serve {self._dataset}, or `gatehouse use {served.dataset}` to go back"
+            )
+        self._seen = (pointer, served)
+        return served
+
+
 def find_served(store: FeatureStore) -> Served | None:
     """What the online store of `store` serves; None when it serves nothing."""
     return served_of(Pointer.parse(packed_store(store).backend(store.config).pointer()))
