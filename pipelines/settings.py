@@ -82,6 +82,10 @@ class PublishParams(_Strict):
     max_auc_drop: float = Field(default=0.01, ge=0.0)
 
 
+class ConsistencyParams(_Strict):
+    max_unequal: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
 class Params(_Strict):
     """params.yaml, checked."""
 
@@ -91,6 +95,7 @@ class Params(_Strict):
     train: TrainConfig
     evaluate: EvaluateParams
     publish: PublishParams
+    consistency: ConsistencyParams = ConsistencyParams()
 
 
 class Settings(BaseSettings):
@@ -105,6 +110,7 @@ class Settings(BaseSettings):
         registry: git URL or path of the model registry; a local one under `home` by default.
         registry_remote: DVC remote of the registry; a local folder by default.
         device: "auto", "cpu" or "cuda".
+        request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
     """
 
@@ -118,6 +124,7 @@ class Settings(BaseSettings):
     registry: str | None = None
     registry_remote: str | None = None
     device: str = "auto"
+    request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
     log_format: str = "text"
 
     @cached_property
@@ -180,6 +187,11 @@ class Settings(BaseSettings):
     @property
     def reports(self) -> Path:
         return self.home / "reports"
+
+    @property
+    def requests(self) -> Path:
+        """What was asked of the online store and what it answered, a folder a UTC day."""
+        return self.home / "requests"
 
     @property
     def runs(self) -> Path:

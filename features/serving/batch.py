@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ import pyarrow.compute as pc
 from features.declarations.features import DType
 from features.serving.outputs import Outputs
 from features.stores.packed.unpack import MISSING, Column, ViewRows
+
+if TYPE_CHECKING:
+    from features.serving.served import Served
 
 
 class Status(IntEnum):
@@ -118,6 +121,7 @@ class FeatureBatch:
         instant: the instant that ages were judged at, UTC.
         size: N.
         degraded: whether the store was away and declared defaults stand for all features.
+        served: the snapshot that the values are of; None when degraded.
     """
 
     given: Mapping[str, str | Sequence[str | None]]
@@ -126,6 +130,7 @@ class FeatureBatch:
     instant: datetime
     size: int
     degraded: bool = False
+    served: Served | None = None
 
     @cached_property
     def ids(self) -> dict[str, pa.Array]:
