@@ -29,7 +29,7 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 ROWS_A_REQUEST = 16
 """Rows of a request that are logged, picked at random: a thousand items say little more than some of them."""
 ROWS_A_DAY = 100_000
-"""Rows that one process logs in a day: some 300 MB of a service with 100 features."""
+"""Rows that one process logs in a day: some 300 MB of a service with 140 features."""
 
 
 class RequestLog:

@@ -24,9 +24,9 @@ def consistency(settings: Settings, ds: date) -> Section:
 
 def _blocks(outcome: DayOutcome) -> Iterator[Block]:
     yield Prose(
-        f"{plural(outcome.rows, 'row')} of {plural(outcome.requests, 'request')} of {outcome.ds}, answered from "
-        f"the snapshot of {', '.join(outcome.snapshots) or 'no day'}, looked up again offline at the instant of "
-        "the answer."
+        f"{plural(outcome.rows, 'row')} of {plural(outcome.requests, 'request')} of {outcome.ds}, answered "
+        f"from the snapshot of {', '.join(outcome.snapshots) or 'no day'}, looked up again offline at the "
+        "instant of the answer."
     )
     if outcome.features:
         yield _table(outcome)
@@ -49,7 +49,8 @@ def _table(outcome: DayOutcome) -> Table:
         groups=(Group("", tuple(_row(view, own) for view, own in outcome.by_view().items())),),
         caption="Values of each view. Not equal: different, or missing on one side. Corrected since: not "
         "equal, and the day was written anew after it was served. Not served yet: equal to the snapshot that "
-        "was served, while the lake has a newer row of that instant. The share is of those that could be equal.",
+        "was served, while the lake has a newer row of that instant. The share is of those that could be "
+        "equal.",
     )
 
 
