@@ -59,11 +59,10 @@ def consistency(settings: Settings, ds: date | None = None) -> None:
 def compare_day(settings: Settings, ds: date) -> DayOutcome:
     """What came of the answers of `ds`; a bounded number of them is in memory at a time."""
     store, catalog = open_store(settings.home), settings.catalog
-    content = _contents(settings)
     log = DayLog(settings.requests, ds)
     answered, tallies = ComparableAnswers(log, catalog), Tallies(catalog)
     for answers in answered.chunks():
-        tallies.add(answers, compare(store, catalog, answers, content))
+        tallies.add(answers, compare(store, catalog, answers, _contents(settings)))
     return DayOutcome(
         dataset=settings.dataset,
         ds=str(ds),
@@ -78,7 +77,7 @@ def compare_day(settings: Settings, ds: date) -> DayOutcome:
 
 
 def _contents(settings: Settings) -> Content:
-    """What views have to serve, by the lake's manifests."""
+    """What views have to serve, by the lake's manifests as they are when they are asked for first."""
     lake, catalog = Lake(settings.lake), settings.catalog
 
     @cache

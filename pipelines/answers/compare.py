@@ -63,7 +63,7 @@ def compare(store: FeatureStore, catalog: Catalog, answers: Answers, content: Co
         for column in columns:
             other_row |= ~_same(then[column], as_served[column])
         emptied = answers.stale.get(view, np.zeros(len(moved), np.bool_)) & other_row
-        rewritten = _rewritten(answers, view, content)
+        rewritten = _rewritten(answers, view, content)  # asked after the join: a day may be swapped meanwhile
         for column in columns:
             online, offline = answers.values[column], then[column]
             outcomes = _unequal(online, offline)
