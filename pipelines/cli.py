@@ -237,6 +237,23 @@ def token(
 
 
 @app.command(rich_help_panel=USE_PANEL)
+def consistency(
+    ds: Annotated[
+        str | None,
+        typer.Option(
+            "--ds",
+            metavar="YYYY-MM-DD",
+            help="UTC day of the requests; by default the newest that has a log.",
+        ),
+    ] = None,
+) -> None:
+    """Look the answers of the request log up again offline; what was served must be equal to the bit."""
+    from pipelines.consistency import consistency
+
+    consistency(Settings(), _day(ds) if ds else None)
+
+
+@app.command(rich_help_panel=USE_PANEL)
 def pull(
     reference: Annotated[
         str, typer.Argument(metavar="NAME@VERSION", help="For example pepnet@latest or pepnet@v1.0.0.")

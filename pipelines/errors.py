@@ -27,6 +27,10 @@ class NotValidatedError(GateError):
     """A stage was asked to go on with a partition that no gate has let through."""
 
 
+class ConsistencyError(GateError):
+    """What was served is not what the offline store knows."""
+
+
 class PublishError(GatehouseError):
     """A model cannot be published or fetched."""
 

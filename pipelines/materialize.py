@@ -92,16 +92,17 @@ def _changed(
     }
 
 
-def _offer(lake: Lake, view: View, ds: date) -> ServedView:
-    """What `view` has to serve on `ds`, after its partitions have been found to be validated."""
-    table = f"features/{view.name}"
+def snapshot_of(lake: Lake, view: View, ds: date) -> ServedView:
+    """What `view` has to serve on `ds`, as its partitions are now.
+
+    Raises:
+        MissingPartitionError: the view has no snapshot of `ds`.
+    """
     newest = _newest(lake, view, ds)
     if isinstance(view, Profile):
-        require_passed(lake, table, None)
         return ServedView(content=newest.content, rows=newest.rows)
     days = _served_days(lake, view, ds)
-    require_passed(lake, table, days)
-    manifests = [lake.manifest(table, day) for day in days]
+    manifests = [lake.manifest(f"features/{view.name}", day) for day in days]
     contents = "".join(manifest.content for manifest in manifests)
     return ServedView(
         content=hashlib.sha256(contents.encode()).hexdigest()[:16],
@@ -110,6 +111,14 @@ def _offer(lake: Lake, view: View, ds: date) -> ServedView:
             (snapshot_instant(day) for day, m in zip(days, manifests, strict=True) if m.rows), default=None
         ),
     )
+
+
+def _offer(lake: Lake, view: View, ds: date) -> ServedView:
+    """`snapshot_of` a view, all partitions of which have been found to be validated."""
+    offered = snapshot_of(lake, view, ds)
+    days = None if isinstance(view, Profile) else _served_days(lake, view, ds)
+    require_passed(lake, f"features/{view.name}", days)
+    return offered
 
 
 def _newest(lake: Lake, view: View, ds: date) -> Manifest:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.console import stage
 from pipelines.files import write_whole
+from pipelines.reporting.consistency import consistency
 from pipelines.reporting.curves import curves
 from pipelines.reporting.declared import declared
 from pipelines.reporting.drift import drift
@@ -20,7 +21,7 @@ from pipelines.reporting.validation import validation
 from pipelines.reporting.words import day
 from pipelines.settings import Settings
 
-SECTIONS = (health, validation, drift, declared, curves, metrics, inside, lineage)
+SECTIONS = (health, validation, drift, declared, curves, metrics, inside, consistency, lineage)
 
 
 def report(settings: Settings, ds: date) -> Path:

@@ -82,6 +82,10 @@ class PublishParams(_Strict):
     max_auc_drop: float = Field(default=0.01, ge=0.0)
 
 
+class ConsistencyParams(_Strict):
+    max_unequal: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
 class Params(_Strict):
     """params.yaml, checked."""
 
@@ -91,6 +95,7 @@ class Params(_Strict):
     train: TrainConfig
     evaluate: EvaluateParams
     publish: PublishParams
+    consistency: ConsistencyParams = ConsistencyParams()
 
 
 class Settings(BaseSettings):

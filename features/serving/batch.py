@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from features.declarations.features import DType
 from features.serving.outputs import Outputs
+from features.serving.served import Served
 from features.stores.packed.unpack import MISSING, Column, ViewRows
 
 
@@ -123,6 +124,7 @@ class FeatureBatch:
         instant: the instant that ages were judged at, UTC.
         size: N.
         degraded: whether the store was away and declared defaults stand for all features.
+        served: the snapshot that the values are of; None when degraded.
     """
 
     given: Mapping[str, str | Sequence[str | None]]
@@ -131,6 +133,7 @@ class FeatureBatch:
     instant: datetime
     size: int
     degraded: bool = False
+    served: Served | None = None
 
     @cached_property
     def ids(self) -> dict[str, pa.Array]:

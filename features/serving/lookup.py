@@ -119,13 +119,12 @@ class FeatureLookup:
         size = len(items)
         given: dict[str, Ids] = {entity.column: [None] * size for entity in self.catalog.entities}
         given |= {USER.column: user, SCENARIO.column: scenario, ITEM.column: items}
-        degraded = False
+        served: Served | None = None
         try:
             served, ids, found = self._breaker.call(lambda: self._read(given, size))
             instant = at or self._clock(served)
             views = found.settled(self._views, instant)
         except StoreUnavailableError:
-            degraded = True
             ids = given
             views = default_batches(self.catalog, (view.schema for view in self._views), size)
             last = self._snapshot.last
@@ -133,7 +132,7 @@ class FeatureLookup:
         known = {"hour": str(instant.astimezone(UTC).hour), **(context or {})}
         for feature in self.catalog.context:
             ids = ids | {feature.name: known.get(feature.name) or [None] * size}
-        return FeatureBatch(ids, views, self._outputs, instant, size, degraded)
+        return FeatureBatch(ids, views, self._outputs, instant, size, served is None, served)
 
     def served(self) -> Served:
         """What the store serves now.

@@ -17,15 +17,18 @@ pytestmark = pytest.mark.airflow
 
 @pytest.fixture(scope="module")
 def dags() -> dict[str, Any]:
+    from dags.consistency import dag as consistency
     from dags.daily_features import dag as features
     from dags.daily_retrain import dag as retrain
 
-    return {dag.dag_id: dag for dag in (features, retrain)}
+    return {dag.dag_id: dag for dag in (features, retrain, consistency)}
 
 
 @pytest.fixture(scope="module")
 def tasks(dags: dict[str, Any]) -> dict[str, Any]:
-    return {task.task_id: task for dag in dags.values() for task in dag.tasks if task.task_id != "day"}
+    """The tasks of the road."""
+    road = (dags["daily_features"], dags["daily_retrain"])
+    return {task.task_id: task for dag in road for task in dag.tasks if task.task_id != "day"}
 
 
 def test_dags_have_a_task_for_every_stage_and_no_other(tasks: dict[str, Any]) -> None:
@@ -71,7 +74,8 @@ def test_training_is_mapped_over_the_models_of_params(tasks: dict[str, Any]) -> 
 def test_every_task_has_an_owner_and_a_time_limit_and_every_dag_says_what_it_does(
     dags: dict[str, Any], tasks: dict[str, Any]
 ) -> None:
-    assert all(task.owner == "ranking" and task.execution_timeout for task in tasks.values())
+    every_task = [*tasks.values(), *dags["consistency"].tasks]
+    assert all(task.owner == "ranking" and task.execution_timeout for task in every_task)
     for dag in dags.values():
         assert dag.doc_md
         assert "gatehouse" in dag.tags
@@ -88,12 +92,27 @@ def test_daily_runs_cover_a_whole_utc_day(dags: dict[str, Any]) -> None:
     assert (interval.start, interval.end) == (pendulum.datetime(2026, 1, 2), pendulum.datetime(2026, 1, 3))
 
 
+def test_served_answers_are_compared_once_their_utc_day_is_over(dags: dict[str, Any]) -> None:
+    import pendulum
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    (task,) = dags["consistency"].tasks
+    assert task.command == ("consistency",)
+    timetable = coerce_to_core_timetable(dags["consistency"].timetable)
+    interval = timetable.infer_manual_data_interval(run_after=pendulum.datetime(2026, 1, 3, 0, 31))
+    days = {}
+    for ds in (None, "2025-12-24"):
+        context = {"params": SimpleNamespace(ds=ds), "data_interval_start": interval.start}
+        days[ds] = dags["consistency"].get_template_env().from_string(task.ds).render(context)
+    assert days == {None: "2026-01-02", "2025-12-24": "2025-12-24"}
+
+
 def test_parsing_is_quick_and_imports_nothing_heavy() -> None:
     script = """
 import json, sys, time
 import airflow.sdk
 begun = time.perf_counter()
-import dags.daily_features, dags.daily_retrain
+import dags.consistency, dags.daily_features, dags.daily_retrain
 seconds = time.perf_counter() - begun
 print(json.dumps({"seconds": seconds, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
 """

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from features.declarations.groups import Profile
+from pipelines.answers.outcome import DayOutcome, Example, FeatureOutcome, Outcome, outcome_path
 from pipelines.assemble import rows_of
 from pipelines.counts import DayCounts, write_counts
 from pipelines.days import Days
@@ -123,6 +124,31 @@ def write_drift(settings: Settings, gate: str, table: str, drift: Drift, ds: str
         if own["table"] == table:
             own["drift"] = {"ds": ds, **drift.model_dump(mode="json")}
     _write_json(path, summary)
+
+
+def write_outcome(settings: Settings, ds: date, different: int) -> Path:
+    """What came of comparing 60 served values of two features of a view; returns its path."""
+    example = Example(
+        ids={"user_id": "17"}, instant="2026-01-05T00:00:00+00:00", snapshot="2026-01-04",
+        online="0.25", offline="0.5",
+    )  # fmt: skip
+    outcome = DayOutcome(
+        dataset=settings.dataset, ds=str(ds), requests=10, rows=30, skipped={"degraded": 2}, unreadable=0,
+        snapshots=("2026-01-04",), max_unequal=0.0,
+        features=(
+            _outcome("user_engagement__click_rate_7d", example, equal=30 - different, different=different),
+            _outcome("user_engagement__clicks_7d", example, equal=27, corrected_since=2, not_served_yet=1),
+        ),
+    )  # fmt: skip
+    path = outcome_path(settings, ds)
+    _write_json(path, outcome.model_dump(mode="json"))
+    return path
+
+
+def _outcome(column: str, example: Example, **counts: int) -> FeatureOutcome:
+    examples = (example,) if counts.get("different") else ()
+    of_all = {kind.label: counts.get(kind.label.replace(" ", "_"), 0) for kind in Outcome}
+    return FeatureOutcome(column=column, view=column.split("__")[0], counts=of_all, examples=examples)
 
 
 def write_model_of(settings: Settings, name: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.pipelines.finished_run import (
     write_evaluation,
     write_events,
     write_gates,
+    write_outcome,
     write_published,
     write_run,
 )
@@ -219,6 +221,31 @@ def test_report_names_view_and_day_of_a_snapshot_that_drifted(settings: Settings
 
 def test_report_says_so_when_nothing_was_compared(settings: Settings) -> None:
     assert "has not been compared with its training days" in _page(settings).text
+
+
+def test_report_tells_how_served_values_compare_with_the_offline_store(settings: Settings) -> None:
+    write_outcome(settings, date(2026, 1, 5), different=3)
+    write_outcome(settings, date(2026, 1, 6), different=0)
+    page = _page(settings)
+    assert "30 rows of 10 requests of 2026-01-06, answered from the snapshot of 2026-01-04" in page.text
+    assert page.row("user_engagement", "57") == ["user_engagement", "57", "0", "0.0\u2009%", "2", "1"]
+    assert "Not compared: 2 requests degraded." in page.text
+    write_outcome(settings, date(2026, 1, 6), different=3)
+    page = _page(settings)
+    assert page.row("user_engagement", "54") == ["user_engagement", "54", "3", "5.3\u2009%", "2", "1"]
+    assert page.row("user_engagement__click_rate_7d")[1:] == [
+        "user_id=17", "2026-01-05T00:00:00+00:00", "0.25", "0.5",
+    ]  # fmt: skip
+
+
+def test_report_says_so_when_nothing_that_was_served_was_compared(settings: Settings) -> None:
+    assert "gatehouse consistency" in _page(settings).text
+
+
+def test_report_names_the_file_when_an_outcome_cannot_be_read(settings: Settings) -> None:
+    write_outcome(settings, date(2026, 1, 6), different=0).write_text("{}")
+    with pytest.raises(ReportError, match=r"ds=2026-01-06\.json.*gatehouse consistency --ds 2026-01-06"):
+        report(settings, DS)
 
 
 def test_report_shows_a_views_rows_as_the_manifest_counts_them(settings: Settings) -> None:
