@@ -49,8 +49,8 @@ class Served(BaseModel):
         return datetime.combine(self.ds + timedelta(days=1), time(), tzinfo=UTC)
 
     def record(self) -> dict[str, Any]:
-        """The snapshot as the store's pointer keeps it."""
-        return self.model_dump(mode="json")
+        """The snapshot as the store's pointer keeps it, with its instant in microseconds since 1970."""
+        return self.model_dump(mode="json") | {"instant": int(self.instant.timestamp()) * 1_000_000}
 
 
 def write_receipt(state: Path, served: Served) -> None:

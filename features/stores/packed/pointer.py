@@ -38,6 +38,11 @@ class Pointer:
     building: Build | None = None
     served: dict[str, Any] | None = None
 
+    @property
+    def instant(self) -> int | None:
+        """What the ages of served rows are judged at, microseconds since 1970; None while nothing tells."""
+        return (self.served or {}).get("instant")
+
     def read(self, entity: str) -> int:
         """The generation of `entity` that is read."""
         return self.generations.get(entity, 0)

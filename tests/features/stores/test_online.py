@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, ValueType
-from feast.types import Array, Float32, Float64, Int64, String
+from feast.types import Array, Float32, Float64, Int64, String, from_feast_to_pyarrow_type
 from pydantic import ValidationError
 
 from features.serving.online import packed_store
@@ -20,6 +20,7 @@ from features.store import open_store
 from features.stores.errors import StoreError
 from features.stores.online import PackedOnlineStoreConfig
 from features.stores.source import LakeSource
+from features.stores.values import since_epoch
 from tests.features.stores.stores import on_redis
 from tests.valkeys import valkey
 
@@ -115,6 +116,17 @@ def test_a_view_that_is_deleted_and_applied_again_is_empty(online: FeatureStore)
     assert read(online, ["number"]) == {"number": [None, None]}
 
 
+def test_a_row_that_has_outlived_its_ttl_is_not_found_once_a_snapshot_is_served(online: FeatureStore) -> None:
+    view, store = online.get_feature_view("view"), packed_store(online)
+    push(online, ROWS, START, START)
+    late = START + view.ttl
+    for instant, found in ((late, ROWS["number"]), (late + timedelta(microseconds=1), [None, None])):
+        with store.building(online.config, [view], {}) as serve:
+            store.write_table(online.config, view, table_of(START))
+            serve({"instant": since_epoch(instant)})
+        assert read(online, ["number"]) == {"number": found}
+
+
 def test_teardown_forgets_everything(online: FeatureStore) -> None:
     push(online, ROWS, START, START)
     online.teardown()
@@ -124,10 +136,8 @@ def test_teardown_forgets_everything(online: FeatureStore) -> None:
 
 def test_a_row_without_a_time_stops_the_write_before_any_row_is_written(online: FeatureStore) -> None:
     view, store = online.get_feature_view("view"), packed_store(online)
-    instants = pa.array([START, None], pa.timestamp("us", "UTC"))
-    table = pa.table({**KEYS, **ROWS, "event_timestamp": instants, "created_timestamp": instants})
     with pytest.raises(StoreError, match="1 of 2 rows for view view have no event_timestamp"):
-        store.write_table(online.config, view, table)
+        store.write_table(online.config, view, table_of(START, None))
     assert read(online, ["number"]) == {"number": [None, None]}
 
 
@@ -146,6 +156,14 @@ def test_a_password_in_the_url_is_not_printed() -> None:
     settings = PackedOnlineStoreConfig(url="redis://:secret@localhost:6379")
     assert "secret" not in repr(settings)
     assert "secret" not in str(settings.model_dump())
+
+
+def table_of(first: datetime, second: datetime | None = START) -> pa.Table:
+    instants = pa.array([first, second], pa.timestamp("us", "UTC"))
+    columns = {
+        name: pa.array(values, from_feast_to_pyarrow_type(TYPES[name])) for name, values in ROWS.items()
+    }
+    return pa.table({**KEYS, **columns, "event_timestamp": instants, "created_timestamp": instants})
 
 
 def _key(user: str, item: str) -> Any:
