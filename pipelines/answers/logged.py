@@ -12,19 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.declarations.catalog import Catalog
-from features.declarations.features import DType
 from features.serving.answered import Answered, DayLog
+from features.stores.arrow_types import ARROW_TYPES
 from features.stores.values import since_epoch
 
 ROWS = 10_000
 """Rows that are compared together; they and what is found offline take some 200 MB with 140 features."""
-ARROW = {
-    DType.FLOAT: pa.float32(),
-    DType.INT: pa.int64(),
-    DType.STRING: pa.string(),
-    DType.STRINGS: pa.list_(pa.string()),
-    DType.INTS: pa.list_(pa.int64()),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +123,7 @@ class ComparableAnswers:
         entities = [entity.column for entity in self._catalog.entities]
         ids = {column: pa.array(answered.ids[column], pa.string()) for column in entities}
         values = {
-            name: pa.array(answered.features[name], ARROW[feature.dtype])
+            name: pa.array(answered.features[name], ARROW_TYPES[feature.dtype])
             for name, feature in self._catalog.service_columns(answered.service)
             if name in answered.features
         }

@@ -16,18 +16,12 @@ from features.declarations.catalog import Catalog
 from features.declarations.entities import Entity
 from features.declarations.features import DType
 from features.declarations.groups import Profile, View
+from features.stores.arrow_types import ARROW_TYPES
 from pipelines.days import Days, first_instant, snapshot_instant
 from pipelines.lake import Lake
 from pipelines.settings import CHECKOUT, Settings
 from pipelines.verdicts import Verdict, write_verdict
 
-ARROW_TYPES = {
-    DType.FLOAT: pa.float32(),
-    DType.INT: pa.int64(),
-    DType.STRING: pa.string(),
-    DType.STRINGS: pa.list_(pa.string()),
-    DType.INTS: pa.list_(pa.int64()),
-}
 INSTANT = pa.timestamp("us", "UTC")
 
 

@@ -13,17 +13,11 @@ import pyarrow.parquet as pq
 from features.declarations.catalog import Catalog
 from features.declarations.features import DType, Feature
 from features.declarations.groups import Profile, SequenceGroup, View
+from features.stores.arrow_types import ARROW_TYPES
 from pipelines.days import Days, first_instant, snapshot_instant
 from pipelines.lake import Lake
 
 INSTANT = pa.timestamp("us", tz="UTC")
-ARROW = {
-    DType.FLOAT: pa.float32(),
-    DType.INT: pa.int64(),
-    DType.STRING: pa.string(),
-    DType.STRINGS: pa.list_(pa.string()),
-    DType.INTS: pa.list_(pa.int64()),
-}
 
 
 def publish(lake: Lake, table: str, ds: date | None, rows: pa.Table) -> None:
@@ -80,14 +74,14 @@ def values(feature: Feature, rows: int, rng: np.random.Generator, width: int = 3
     if feature.dtype.is_list:
         items = rng.integers(0, 50, rows * width)
         flat = items.astype(str) if feature.dtype is DType.STRINGS else items
-        return pa.FixedSizeListArray.from_arrays(pa.array(flat), width).cast(ARROW[feature.dtype])
+        return pa.FixedSizeListArray.from_arrays(pa.array(flat), width).cast(ARROW_TYPES[feature.dtype])
     if feature.dtype is DType.STRING:
         return pa.array(rng.integers(0, 5, rows).astype(str))
     low = 0.0 if feature.low is None else feature.low
     high = low + 1.0 if feature.high is None else feature.high
     if feature.dtype is DType.INT:
         return pa.array(rng.integers(int(low), int(high) + 1000, rows), pa.int64())
-    return pa.array(rng.uniform(low, high, rows)).cast(ARROW[feature.dtype])
+    return pa.array(rng.uniform(low, high, rows)).cast(ARROW_TYPES[feature.dtype])
 
 
 def write_events(lake: Lake, catalog: Catalog, days: Days, rows: int = 40) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from features.declarations.features import DType
+from features.stores.arrow_types import ARROW_TYPES
 from features.stores.errors import StoreError
 from features.stores.packed.pack import ORDERED
 from features.stores.packed.schema import PIECES, ViewSchema
@@ -20,11 +21,6 @@ MISSING = np.iinfo(np.int64).min
 Places: TypeAlias = "npt.NDArray[np.intp] | slice"
 Column: TypeAlias = "npt.NDArray[np.float32] | pa.Array"
 _EVERY = slice(None)
-ARROW = {
-    DType.STRING: pa.string(),
-    DType.STRINGS: pa.list_(pa.string()),
-    DType.INTS: pa.list_(pa.int64()),
-}
 
 
 @dataclass(slots=True)
@@ -165,7 +161,7 @@ def blank_rows(schema: ViewSchema, rows: int) -> ViewRows:
         np.full((rows, len(schema.floats)), np.nan, np.float32),
         np.zeros((rows, len(schema.ints)), np.int64),
         np.ones((rows, len(schema.masked)), np.bool_),
-        {name: pa.nulls(rows, ARROW[schema.kinds[name]]) for name in (*schema.strings, *schema.lists)},
+        {name: pa.nulls(rows, ARROW_TYPES[schema.kinds[name]]) for name in (*schema.strings, *schema.lists)},
     )
 
 

@@ -10,17 +10,11 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from features.declarations.features import DType
+from features.stores.arrow_types import ARROW_TYPES
 from features.stores.packed.pack import pack
 from features.stores.packed.schema import ViewSchema
 from features.stores.packed.unpack import ViewRows
 
-ARROW = {
-    DType.FLOAT: pa.float32(),
-    DType.INT: pa.int64(),
-    DType.STRING: pa.string(),
-    DType.STRINGS: pa.list_(pa.string()),
-    DType.INTS: pa.list_(pa.int64()),
-}
 _int64s = st.integers(-(2**63), 2**63 - 1)
 VALUES: Mapping[DType, st.SearchStrategy[Any]] = {
     DType.FLOAT: st.none() | st.floats(width=32, allow_nan=False),
@@ -49,7 +43,7 @@ def packed(
 ) -> list[bytes]:
     """Values that hold `rows`, with the (event, created) of each."""
     table = pa.table(
-        {name: pa.array([row[name] for row in rows], ARROW[kind]) for name, kind in schema.features}
+        {name: pa.array([row[name] for row in rows], ARROW_TYPES[kind]) for name, kind in schema.features}
     )
     events, created = (pa.array([time[place] for time in times], pa.int64()) for place in (0, 1))
     return pack(schema, table, events, created)
