@@ -12,8 +12,9 @@ import pyarrow as pa
 from features.declarations.features import DType
 from features.serving.batch import FeatureBatch, ViewBatch
 from features.serving.served import Served, ServedView
+from features.stores.arrow_types import ARROW_TYPES
 from features.stores.packed.schema import ViewSchema
-from features.stores.packed.unpack import ARROW, ViewRows
+from features.stores.packed.unpack import ViewRows
 
 KINDS = tuple((str(kind.name).lower(), kind) for kind in DType)
 SCHEMA = ViewSchema("made_up", ("item_id",), tuple(sorted(KINDS)))
@@ -38,7 +39,11 @@ def batch_of(rows: Sequence[dict[str, Any]], stale: Sequence[int] = ()) -> Featu
         np.array([[row.get(name) is None for name in SCHEMA.masked] for row in rows], bool).reshape(
             size, len(SCHEMA.masked)
         ),
-        {name: pa.array(column(name), ARROW[kind]) for name, kind in KINDS if kind in ARROW},
+        {
+            name: pa.array(column(name), ARROW_TYPES[kind])
+            for name, kind in KINDS
+            if kind not in (DType.FLOAT, DType.INT)
+        },
     )
     view = ViewBatch(found, np.isin(np.arange(size), stale), None, size)
     return FeatureBatch(
