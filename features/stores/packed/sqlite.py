@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +112,7 @@ class SqliteBackend:
 
     def clear(self) -> None:
         """Close this thread's connection and remove the file."""
-        known: sqlite3.Connection | None = self._local.__dict__.pop("connection", None)
+        known = self._connections().pop(os.getpid(), None)
         if known is not None:
             known.close()
         for suffix in ("", "-wal", "-shm"):
@@ -184,10 +185,10 @@ class SqliteBackend:
             StoreUnavailableError: the database cannot be read, or another writer holds it for too long.
         """
         try:
-            if not hasattr(self._local, "connection"):
-                self._local.connection = self._connect()
-            connection: sqlite3.Connection = self._local.connection
-            yield connection
+            known = self._connections()
+            if os.getpid() not in known:
+                known[os.getpid()] = self._connect()
+            yield known[os.getpid()]
         except sqlite3.OperationalError as error:
             if str(error).startswith("no such"):
                 raise StoreError(
@@ -199,6 +200,11 @@ class SqliteBackend:
                 f"the online store {self._path} is damaged: {error}; "
                 "remove it and run `gatehouse materialize`"
             ) from error
+
+    def _connections(self) -> dict[int, sqlite3.Connection]:
+        """This thread's connections, by process: one that came through a fork is never touched again."""
+        known: dict[int, sqlite3.Connection] = self._local.__dict__.setdefault("by_process", {})
+        return known
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import tempfile
 from collections.abc import Iterator
@@ -177,3 +178,18 @@ def test_rows_of_two_schemas_of_a_view_lie_side_by_side(backend: Backend) -> Non
         [_row(VIEWS[0], 3), {"clicks": 2.0, "name": None}, None],
         [{"rate": 0.5}, None, None],
     ]
+
+
+def test_a_forked_process_reads_and_writes_by_a_connection_of_its_own(backend: Backend) -> None:
+    write(backend, VIEWS[2], {"a": {"rate": 1.0}})
+    assert found(backend, VIEWS[2:]) == [[{"rate": 1.0}, None, None]]
+
+    def child() -> None:
+        assert found(backend, VIEWS[2:]) == [[{"rate": 1.0}, None, None]]
+        write(backend, VIEWS[2], {"b": {"rate": 2.0}})
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert found(backend, VIEWS[2:]) == [[{"rate": 1.0}, {"rate": 2.0}, None]]
