@@ -63,7 +63,7 @@ def test_dags_are_listed_paused_and_without_import_errors(airflow: Standalone) -
     ) as client:
         dags = client.get("/dags").raise_for_status().json()["dags"]
         assert {dag["dag_id"]: dag["is_paused"] for dag in dags} == {
-            "daily_features": True, "daily_retrain": True,
+            "consistency": True, "daily_features": True, "daily_retrain": True,
         }  # fmt: skip
         assert client.get("/importErrors").raise_for_status().json()["total_entries"] == 0
         assert client.get("/pools/gpu").raise_for_status().json()["slots"] == 1
