@@ -87,6 +87,15 @@ def test_odd_id_is_refused_or_not_found(url: str, path: str, id_: str) -> None:
         assert_decided(path, requests.post(url + path, json=bodies[path] | odd, timeout=30))
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"9" * 100_000, b"\xff\xfe", b"NaN"], ids=["deep", "long", "odd", "NaN"]
+)
+@pytest.mark.parametrize("path", POSTS)
+def test_body_that_strains_a_parser_is_refused(url: str, path: str, body: bytes) -> None:
+    response = requests.post(url + path, body, headers={"Content-Type": "application/json"}, timeout=30)
+    assert response.status_code in (400, 422)
+
+
 def assert_decided(path: str, response: Any) -> None:
     """Answered or refused as JSON; only a ranking may be unavailable, for no model is published here."""
     assert response.status_code < 500 or (path, response.status_code) == ("/v1/rank", 503), response.text

@@ -21,6 +21,7 @@ from features.serving.service import Configuration
 from features.serving.web.limits import Limits
 from features.serving.web.lookups import Model
 from features.serving.web.replies import ARROW
+from features.serving.web.tokens import Tokens, add_token
 from features.store import open_store
 from pipelines.days import Days
 from pipelines.lake import Lake
@@ -175,6 +176,23 @@ def test_rank_answers_what_a_ranker_in_process_does(trained: Settings) -> None:
         assert np.array_equal(np.array(scores, np.float32), expected.scores[:, place])
     assert answer["model"] == "pepnet@v1.0.0"
     assert answer["degraded"] is False
+
+
+def test_rank_wants_a_token_that_is_for_ranking(trained: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    reader = add_token(path, "reader", ["ranker_v1"], rank=False)
+    ranker = add_token(path, "ranker", ["ranker_v1"], rank=True)
+    stranger = add_token(path, "stranger", ["another_service"], rank=True)
+    configuration = Configuration(
+        open_store(trained.home),
+        trained.catalog,
+        tokens=Tokens(path),
+        model=Model("pepnet@v1.0.0", trained.models / "pepnet" / f"ds={DS}"),
+    )
+    with serving(configuration) as url:
+        answers = {token: post(f"{url}/v1/rank", ROW, token) for token in (reader, stranger, ranker)}
+    assert [answer.status_code for answer in answers.values()] == [403, 403, 200]
+    assert "for lookups only" in answers[reader].json()["detail"]
 
 
 def test_features_are_declared_defaults_and_flagged_when_the_store_goes_away(
