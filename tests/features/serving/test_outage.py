@@ -30,6 +30,7 @@ from tests.features.stores.stores import on_redis
 pytestmark = pytest.mark.redis
 DAYS = Days(start=date(2026, 1, 4), end=date(2026, 1, 6))
 TIMEOUT = 0.2
+PACE = 0.02  # seconds between the requests of a client
 PATIENCE = Patience(attempts=2, failures=2, pause=0.05)
 ASKED: dict[str, Any] = {"scenario": "scenario-1", "user": "user-1", "items": ["item-0", "item-1", "item-2"]}
 
@@ -101,7 +102,7 @@ def test_a_store_killed_under_load_gives_no_wrong_value(
     answers: list[FeatureBatch | StoreError] = []
 
     def ask() -> None:
-        while not stop.is_set():
+        while not stop.wait(PACE):
             try:
                 answers.append(lookup.batch(**ASKED))
             except StoreError as error:
