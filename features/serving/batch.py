@@ -85,6 +85,12 @@ class ViewBatch:
             found[:] = Status.DEFAULT
         return found
 
+    @property
+    def counts(self) -> Counter[Status]:
+        """How many values of distinct keys were present, null, not found and stale."""
+        found = np.bincount(self.statuses.ravel(), minlength=len(Status)).tolist()
+        return Counter({status: found[status] for status in Status if found[status]})
+
     def status(self, name: str) -> npt.NDArray[np.uint8]:
         """What became of each value of a feature, [N]."""
         return self._spread(self.statuses[:, self.rows.schema.names.index(name)], Status.NOT_FOUND)
@@ -179,8 +185,4 @@ class FeatureBatch:
     @cached_property
     def counts(self) -> dict[str, Counter[Status]]:
         """View name to how many values of distinct keys were present, null, not found and stale."""
-        counts = {}
-        for name, view in self.views.items():
-            found = np.bincount(view.statuses.ravel(), minlength=len(Status)).tolist()
-            counts[name] = Counter({status: found[status] for status in Status if found[status]})
-        return counts
+        return {name: view.counts for name, view in self.views.items()}

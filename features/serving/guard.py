@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from features.stores.errors import StoreUnavailableError
+from features.stores.errors import StoreError, StoreUnavailableError
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +54,7 @@ class CircuitBreaker:
 
         Raises:
             StoreUnavailableError: it failed at every attempt, or the circuit is open.
+            StoreError: the store answers that it cannot serve this.
         """
         if not self._may_try():
             raise StoreUnavailableError("the online store has not answered; it is left alone for a while")
@@ -63,6 +64,9 @@ class CircuitBreaker:
             except StoreUnavailableError:
                 if self._failed(last=attempt == self._patience.attempts):
                     raise
+            except StoreError:
+                self._failures = 0  # it answered, though not with rows
+                raise
             else:
                 self._failures = 0
                 return answer

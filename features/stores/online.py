@@ -43,7 +43,7 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
         url: of a Redis or Valkey server, for example redis://localhost:6379/0; give one with a password
             as an environment variable, url: ${GATEHOUSE_REDIS_URL}.
         cluster: whether the server is a node of a cluster.
-        timeout: seconds to wait for an answer to a read; for SQLite, for another writer.
+        timeout: seconds to wait for a server's answer to a read.
     """
 
     type: Literal["features.stores.online.PackedOnlineStore"] = "features.stores.online.PackedOnlineStore"

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from starlette.responses import Response
 
-from features.serving.batch import FeatureBatch, Status, ViewBatch
+from features.serving.batch import FeatureBatch, Status
 from features.serving.lookup import FeatureLookup
 from features.serving.web.contract import LookupRequest, OnlineFeaturesRequest, RankRequest
 from features.serving.web.door import require, require_views
@@ -129,7 +129,7 @@ class Answers:
             views = self.online_features.read(plan, entities, size)
         finally:
             self.metrics.breaker(self.online_features.breaker)
-        self.metrics.values({view: _counts(rows) for view, rows in views.items()})
+        self.metrics.values({view: rows.counts for view, rows in views.items()})
         return feast_reply(plan, entities, views, size)
 
     def readiness(self) -> Response:
@@ -182,9 +182,3 @@ def _labelled(counts: Mapping[str, Counter[Status]]) -> dict[str, dict[str, int]
     return {
         view: {status.label: count for status, count in of_view.items()} for view, of_view in counts.items()
     }
-
-
-def _counts(view: ViewBatch) -> dict[Status, int]:
-    """How many values of distinct keys were present, null, not found and stale."""
-    found = np.bincount(view.statuses.ravel(), minlength=len(Status)).tolist()
-    return {status: found[status] for status in Status if found[status]}

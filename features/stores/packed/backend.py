@@ -78,11 +78,10 @@ class KnownShapes:
         self._shapes.add(map(Shape.parse, self._load()))
 
     def add(self, shapes: Iterable[Shape]) -> None:
-        """Make shapes known to every reader."""
-        new = [shape for shape in shapes if self._shapes.find(shape.id) is None]
-        if new:
-            self._save(new)
-            self._shapes.add(new)
+        """Make shapes known to every reader, again too: the store may have been emptied meanwhile."""
+        shapes = list(shapes)
+        self._save(shapes)
+        self._shapes.add(shapes)
 
     def of_entity(self, entity: str) -> list[Shape]:
         return self._shapes.of_entity(entity)

@@ -38,8 +38,11 @@ def finish(backend: Backend, build: Build, entities: Iterable[str], served: dict
     Raises:
         StoreError: another run has begun meanwhile, and has removed this one's rows.
     """
+    entities = set(entities)
 
     def point(pointer: Pointer) -> Pointer:
+        if all(pointer.read(entity) == build.generation for entity in entities):
+            return pointer  # the answer to an earlier attempt was lost
         if pointer.building != build:
             raise StoreError(
                 f"another run began to write the online store while this one wrote {build.about}; "
@@ -59,8 +62,9 @@ def withdraw(backend: Backend) -> None:
 
 def sweep(backend: Backend) -> None:
     """Remove generations that are neither read nor written."""
+    known = backend.generations()  # before the pointer, which names every one that was begun by now
     pointer = Pointer.parse(backend.pointer())
-    for entity, generation in backend.generations():
+    for entity, generation in known:
         if generation not in pointer.written(entity):
             backend.drop_generation(entity, generation)
 

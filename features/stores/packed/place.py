@@ -18,7 +18,7 @@ class Place:
         path: the SQLite file; None for a server.
         url: of the server, with its password.
         cluster: whether the server is a node of a cluster.
-        timeout: seconds to wait for an answer to a read; for SQLite, for another writer.
+        timeout: seconds to wait for a server's answer to a read.
     """
 
     project: str
@@ -40,4 +40,4 @@ def _open(place: Place) -> Backend:
         return RedisBackend(place.url, cluster=place.cluster, project=place.project, timeout=place.timeout)
     from features.stores.packed.sqlite import SqliteBackend
 
-    return SqliteBackend(Path(place.path or ""), place.project, place.timeout)
+    return SqliteBackend(Path(place.path or ""), place.project)

@@ -27,7 +27,7 @@ from features.stores.packed.unpack import ViewRows, unpack
 _NEWEST = Path(__file__).with_name("newest.lua").read_text(encoding="utf-8")
 _SWAP = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
 return 1
 """
 _ROWS_A_CALL = 250  # a script runs alone; so many rows keep readers waiting for about a millisecond
@@ -119,7 +119,8 @@ class RedisBackend:
                 if owner != entity:
                     continue
                 for keys in self._scan(entity, generation):
-                    self._cut(keys, view)
+                    while keys:  # those that were written to meanwhile are left
+                        keys = self._cut(keys, view)
 
     def generations(self) -> set[tuple[str, int]]:
         with _answering():
@@ -205,24 +206,30 @@ class RedisBackend:
         table["fixed"] = schema.fixed.itemsize
         return json.dumps(table).encode()
 
-    def _cut(self, keys: list[bytes], view: str) -> None:
+    def _cut(self, keys: list[bytes], view: str) -> list[bytes]:
+        """Take the view out of values; those that changed meanwhile are left as they are and come back."""
+        cut = []
         for key, value in zip(keys, self._mget(keys), strict=True):
             shape = self._find(value[:ID_BYTES]) if value else None
-            place = shape.place(view) if shape else None
-            if shape is None or place is None or value is None:
-                continue
-            rest = Shape(tuple(other for other in shape.views if other.name != view))
-            if not rest.views:
-                self._writer.delete(key)
-                continue
-            self._shapes.add([rest])
-            splice = _splice(shape, shape.views[place])
-            at, ends = splice["at"] - 1, splice["ends"]
-            before = sum(_u4(value, position) for position in splice["before"])
-            own = _u4(value, splice["own"]) if splice["own"] else 0
-            fixed = value[ID_BYTES:at] + value[at + splice["size"] : ends]
-            tails = value[ends : ends + before] + value[ends + before + own :]
-            self._writer.set(key, rest.id + fixed + tails)
+            if value is not None and shape is not None and shape.place(view) is not None:
+                cut.append((key, value, self._without(shape, value, view)))
+        pipe = self._writer.pipeline(transaction=False)
+        for key, value, rest in cut:
+            pipe.execute_command("EVAL", _SWAP, 1, key, value, rest)
+        return [key for (key, _, _), swapped in zip(cut, pipe.execute(), strict=True) if not swapped]
+
+    def _without(self, shape: Shape, value: bytes, view: str) -> bytes:
+        """The value without a view that it has; empty when it has no other."""
+        rest = Shape(tuple(other for other in shape.views if other.name != view))
+        if not rest.views:
+            return b""
+        self._shapes.add([rest])
+        splice = _splice(shape, next(own for own in shape.views if own.name == view))
+        at, ends = splice["at"] - 1, splice["ends"]
+        before = sum(_u4(value, position) for position in splice["before"])
+        own = _u4(value, splice["own"]) if splice["own"] else 0
+        fixed = value[ID_BYTES:at] + value[at + splice["size"] : ends]
+        return rest.id + fixed + value[ends : ends + before] + value[ends + before + own :]
 
     def _scan(self, entity: str, generation: int) -> Iterator[list[bytes]]:
         """Keys of a generation, some thousand at a time."""
@@ -245,7 +252,7 @@ class RedisBackend:
             return self._shapes.find(id_)
 
     def _load_shapes(self) -> list[str]:
-        return [text.decode() for text in self._writer.hvals(self._name("shapes"))]
+        return [text.decode() for text in self._reader.hvals(self._name("shapes"))]
 
     def _save_shapes(self, shapes: Sequence[Shape]) -> None:
         self._writer.hset(self._name("shapes"), mapping={shape.id: shape.text for shape in shapes})

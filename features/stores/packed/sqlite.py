@@ -20,6 +20,7 @@ from features.stores.sql import listed, quoted
 
 _KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters at most
 _ROWS_A_TRANSACTION = 20_000
+_WRITE_TIMEOUT = 30.0  # seconds to wait for other writers; a reader waits for nobody
 _TIME = f"{ID_BYTES + 1}, 16"  # where (event, created) stands in a value, in SQL's counting
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS {pointer} (id INTEGER PRIMARY KEY CHECK (id = 1), text BLOB NOT NULL);
@@ -33,13 +34,11 @@ class SqliteBackend:
     Args:
         path: the file.
         project: Feast's project; its tables begin with it.
-        timeout: seconds to wait for another writer.
     """
 
-    def __init__(self, path: Path, project: str, timeout: float) -> None:
+    def __init__(self, path: Path, project: str) -> None:
         self._path = path
         self._project = project
-        self._timeout = timeout
         self._pointer = quoted(f"{project} pointer")
         self._shapes_table = quoted(f"{project} shapes")
         self._local = threading.local()
@@ -157,7 +156,8 @@ class SqliteBackend:
 
     def _generations(self, connection: sqlite3.Connection) -> set[tuple[str, int]]:
         tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-        named = [name.removeprefix(f"{self._project} rows ") for (name,) in tables if " rows " in name]
+        own = f"{self._project} rows "
+        named = [name.removeprefix(own) for (name,) in tables if name.startswith(own)]
         return {(entity, int(number)) for number, _, entity in (name.partition(" ") for name in named)}
 
     def _columns(self, connection: sqlite3.Connection, entity: str, generation: int) -> set[str]:
@@ -209,7 +209,7 @@ class SqliteBackend:
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"isolation_level": None, "cached_statements": 256}
-        connection: sqlite3.Connection = sqlite3.connect(self._path, timeout=self._timeout, **options)
+        connection: sqlite3.Connection = sqlite3.connect(self._path, timeout=_WRITE_TIMEOUT, **options)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA mmap_size = 1073741824")

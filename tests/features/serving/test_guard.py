@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from features.serving.guard import CircuitBreaker, Patience
-from features.stores.errors import StoreUnavailableError
+from features.stores.errors import StoreError, StoreUnavailableError
 
 
 class Store:
@@ -89,4 +89,18 @@ def test_failures_count_only_in_a_row(breaker: CircuitBreaker, store: Store) -> 
     breaker.call(store.read)
     store.there = False
     fail(breaker, store, 2)
+    assert not breaker.is_open
+
+
+def test_a_store_that_answers_that_it_serves_nothing_is_not_away(
+    breaker: CircuitBreaker, store: Store, clock: Clock
+) -> None:
+    fail(breaker, store, 3)
+    clock.now = 10.0
+
+    def empty() -> str:
+        raise StoreError("nothing is served")
+
+    with pytest.raises(StoreError, match="nothing is served"):
+        breaker.call(empty)
     assert not breaker.is_open

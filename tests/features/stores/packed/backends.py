@@ -18,7 +18,7 @@ BACKENDS = ("sqlite", "valkey", "cluster")
 def backend_of(kind: str, folder: Path) -> Iterator[Backend]:
     """A backend of project `test` with nothing in it."""
     if kind == "sqlite":
-        yield SqliteBackend(folder / "online.db", "test", timeout=30.0)
+        yield SqliteBackend(folder / "online.db", "test")
         return
     with valkey_cluster() if kind == "cluster" else valkey() as url:
         yield RedisBackend(url, cluster=kind == "cluster", project="test", timeout=5.0)

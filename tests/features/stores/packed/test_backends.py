@@ -13,16 +13,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 
 from features.declarations.features import DType
 from features.stores.errors import StoreError
 from features.stores.packed.backend import Backend, Read
 from features.stores.packed.generations import begin, finish, sweep, withdraw
 from features.stores.packed.pointer import Pointer
+from features.stores.packed.redis import RedisBackend
 from features.stores.packed.schema import ViewSchema
+from features.stores.packed.sqlite import SqliteBackend
 from features.stores.packed.unpack import MISSING
 from tests.features.stores.packed.backends import BACKENDS, backend_of
 from tests.features.stores.packed.rows import packed, plain, row_of
+from tests.valkeys import valkey
 
 pytestmark = pytest.mark.redis
 
@@ -193,3 +197,47 @@ def test_a_forked_process_reads_and_writes_by_a_connection_of_its_own(backend: B
     process.join(30)
     assert process.exitcode == 0
     assert found(backend, VIEWS[2:]) == [[{"rate": 1.0}, {"rate": 2.0}, None]]
+
+
+def test_a_dropped_view_takes_no_row_with_it_that_is_written_meanwhile(backend: Backend) -> None:
+    keys = [str(number) for number in range(40)]
+
+    def rewrite() -> None:
+        for number in range(30):
+            write(backend, VIEWS[0], dict.fromkeys(keys, _row(VIEWS[0], number)), event=number)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(rewrite)
+        while not writing.done():
+            write(backend, VIEWS[1], dict.fromkeys(keys, _row(VIEWS[1], 1)))
+            backend.drop_view("user_id", "late")
+        writing.result()
+    assert found(backend, VIEWS[:2], tuple(keys)) == [[_row(VIEWS[0], 29)] * 40, [None] * 40]
+
+
+def test_finishing_twice_is_finishing_once(backend: Backend) -> None:
+    """The answer to a first attempt may be lost on its way."""
+    build = begin(backend, VIEWS, {})
+    finish(backend, build, ["user_id"], {"day": "one"})
+    finish(backend, build, ["user_id"], {"day": "one"})
+    assert Pointer.parse(backend.pointer()).read("user_id") == build.generation
+
+
+def test_everybody_reads_what_is_written_after_the_store_was_emptied() -> None:
+    with valkey() as url:
+        writer, reader = (RedisBackend(url, cluster=False, project="test", timeout=5.0) for _ in range(2))
+        writer.make_room(VIEWS, 0)
+        write(writer, VIEWS[0], {"a": _row(VIEWS[0], 1)})
+        Redis.from_url(url).flushall()
+        write(writer, VIEWS[0], {"a": _row(VIEWS[0], 2)})
+        assert found(reader, VIEWS[:1], ("a",)) == [[_row(VIEWS[0], 2)]]
+
+
+def test_two_projects_share_a_file(tmp_path: Path) -> None:
+    one, other = (SqliteBackend(tmp_path / "online.db", project) for project in ("one", "other"))
+    for number, backend in enumerate((one, other), start=1):
+        backend.make_room(VIEWS, 0)
+        write(backend, VIEWS[0], {"a": _row(VIEWS[0], number)})
+    assert one.generations() == other.generations() == {("user_id", 0)}
+    assert found(one, VIEWS[:1], ("a",)) == [[_row(VIEWS[0], 1)]]
+    assert found(other, VIEWS[:1], ("a",)) == [[_row(VIEWS[0], 2)]]
