@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-pit bench-scale lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -52,6 +52,12 @@ bench-lookup: .venv/.ready ## online lookups beside Feast's and the bare store
 
 bench-materialize: .venv/.ready ## filling the online store beside Feast's engine and layout
 	$(PY) -m benchmarks.materialize
+
+bench-layouts: .venv/.ready ## how the rows of a key can lie in Valkey: what reading and keeping them costs
+	$(PY) -m benchmarks.layouts
+
+bench-consistency: .venv/.ready ## logging an answer, and looking a day of them up again offline
+	$(PY) -m benchmarks.consistency
 
 bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own stores and plain DuckDB
 	$(PY) -m benchmarks.pit

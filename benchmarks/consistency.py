@@ -1,6 +1,6 @@
 """What it costs to log an answer, and to look a day of logged answers up again offline.
 
-    python -m benchmarks.consistency
+    make bench-consistency
 
 Requests are of 1,000 items and a whole feature service, read from a hand-made lake of three days. Prints a
 table and writes benchmarks/results/consistency.json.
@@ -49,18 +49,24 @@ def main() -> None:
     for name, figure in figures.items():
         table.add_row(name, f"{figure:,.4g}")
     console.print(table)
-    write_results("consistency", {"figures": figures}, ("feast", "pyarrow", "duckdb"))
+    ratios = {
+        "lookup_vs_not_sampled": 1e3 * figures["looked up, ms"] / figures["not sampled, us"],
+        "lookup_vs_logged": figures["looked up, ms"] / figures["logged, ms"],
+    }
+    write_results("consistency", {"figures": figures, "ratios": ratios}, ("feast", "pyarrow", "duckdb"))
 
 
 def _logging(settings: Settings, requests: int) -> dict[str, float]:
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, SERVICE)
     log, passing = RequestLog(settings.requests, 1.0, rows_a_day=10**9), RequestLog(settings.requests, 0.0)
     draw = random.Random(7)  # noqa: S311
-    times: dict[str, list[float]] = {"fresh": [], "made": [], "passed": []}
+    times: dict[str, list[float]] = {"looked up": [], "fresh": [], "made": [], "passed": []}
     items = [f"item-{number % IDS}" for number in range(ITEMS)]
     for _ in range(requests):
         scenario, user = (f"{name}-{draw.randrange(IDS)}" for name in ("scenario", "user"))
+        begun = time.perf_counter()
         batch = lookup.batch(scenario=scenario, user=user, items=items)
+        times["looked up"].append(time.perf_counter() - begun)
         for name, own in (("fresh", log), ("passed", passing)):
             begun = time.perf_counter()
             own.note(SERVICE, batch)
@@ -73,6 +79,7 @@ def _logging(settings: Settings, requests: int) -> dict[str, float]:
     size = sum(path.stat().st_size for path in settings.requests.rglob("*.jsonl"))
     return {
         "features": len(batch.outputs),
+        "looked up, ms": 1e3 * statistics.median(times["looked up"]),
         "not sampled, us": 1e6 * statistics.median(times["passed"]),
         "logged, ms": 1e3 * statistics.median(times["fresh"]),
         "logged when its columns were made, ms": 1e3 * statistics.median(times["made"]),

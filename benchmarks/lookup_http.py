@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -37,8 +38,8 @@ def measure_http(ours: FeatureStore, feasts: FeatureStore, folder: Path, seconds
     figures: dict[str, dict[str, float]] = {}
     home = Path(ours.repo_path).parent
     commands = {
-        "gatehouse serve": [sys.executable, "-m", "benchmarks.lookup_http", str(home), "16566"],
-        "feast serve": _feast_command(feasts, folder / "feast-serve", "16567"),
+        "gatehouse serve": [sys.executable, "-m", "benchmarks.lookup_http", str(home), _free_port()],
+        "feast serve": _feast_command(feasts, folder / "feast-serve", _free_port()),
     }
     for name, command in commands.items():
         port = int(command[-1])
@@ -53,6 +54,11 @@ def measure_http(ours: FeatureStore, feasts: FeatureStore, folder: Path, seconds
                         f"p99_{count}_{clients}": float(np.percentile(taken, 99)),
                     }
     return figures
+
+
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
 
 
 def _connect(port: int, count: int) -> Ask:
