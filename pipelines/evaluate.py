@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.champion import find_champion
 from pipelines.console import console, stage
+from pipelines.datasets.leaks import find_leaks
 from pipelines.errors import MissingPartitionError
 from pipelines.evaluation import Evaluation, judge
 from pipelines.files import write_whole
@@ -77,10 +78,11 @@ def _evaluation(
         raise MissingPartitionError(
             f"publish.model {chosen} is not one of train.models in params.yaml, so nothing trains it"
         )
+    # Metrics of NaN would be NaN; the verdict says what is wrong.
+    scores = {name: np.nan_to_num(values, nan=0.5) for name, values in predictions.items()}
     metrics = {
-        # Metrics of NaN would be NaN; the verdict says what is wrong.
-        name: evaluate_predictions(arrays, np.nan_to_num(values, nan=0.5), params.evaluate.min_positives)
-        for name, values in predictions.items()
+        name: evaluate_predictions(arrays, values, params.evaluate.min_positives)
+        for name, values in scores.items()
     }
     champion = find_champion(settings, ds, arrays)
     return Evaluation(
@@ -99,6 +101,7 @@ def _evaluation(
             champion,
             finite=bool(np.isfinite(predictions[chosen]).all()),
             max_auc_drop=params.publish.max_auc_drop,
+            leaks=find_leaks(settings, ds, scores[chosen]),
         ),
         hashes=verified_digest(settings.models / chosen / f"ds={ds}"),
     )

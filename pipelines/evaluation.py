@@ -99,6 +99,7 @@ def judge(
     *,
     finite: bool,
     max_auc_drop: float,
+    leaks: tuple[str, ...] = (),
 ) -> PublishVerdict:
     """The verdict on `model`.
 
@@ -108,12 +109,13 @@ def judge(
         champion: whom it would replace.
         finite: whether all its predictions are finite numbers.
         max_auc_drop: how far the AUC of the first task may fall below the champion's.
+        leaks: where it is better than is possible, in words; only the simulated log tells.
     """
     if not finite:
         return PublishVerdict(
             model=model, passed=False, reasons=("some predictions are not finite; train it again",)
         )
-    reasons = []
+    reasons = list(leaks)
     for task, own in metrics.overall.items():
         if own.log_loss is None or own.constant_log_loss is None:
             reasons.append(f"no test row has a label of {task}, so nothing is known of it")

@@ -19,11 +19,20 @@ def _number(name: str) -> Feature:
     return Feature(name, DType.FLOAT, Role.GENERAL, Encoding.NUMERIC, default=0.0)
 
 
+REGISTERED = Feature(
+    "registered_at", DType.INT, Role.USER, Encoding.ELAPSED, default=0.0,
+    description="when the user registered; models see the hours since",
+)  # fmt: skip
 RANKER_VIEWS: tuple[View, ...] = (
     *standard_engagement(TASKS, WINDOWS, (AUTHOR,)),
     *activity(TASKS, WINDOWS, ((DWELL_SECONDS, 5.0),)),
     SequenceGroup("user_positives", (USER,), "click", (ITEM, AUTHOR, SCENARIO), length=10, window=DAY * 7),
-    Profile("user_profile", (USER,), "users", (_number("taste_0"), _number("taste_1"), _number("activity"))),
+    Profile(
+        "user_profile",
+        (USER,),
+        "users",
+        (_number("taste_0"), _number("taste_1"), _number("activity"), REGISTERED),
+    ),
     Profile(
         "item_profile",
         (ITEM,),

@@ -5,11 +5,16 @@ of a day are therefore always the same, whatever else is generated and however S
 
 An impression's chance of a click is logistic in
 
-    bias[scenario] + taste[user] x style[item] (the signs depend on the scenario)
-    + quality[item] + appeal[item] (in no column) + a swing of the item over two weeks
+    bias[scenario] + m match[user, item, scenario] + a (quality[item] + appeal[item]) + 0.4 swing[item, day]
+    match = sign_0[scenario] taste_0[user] style_0[item] + sign_1[scenario] taste_1[user] style_1[item]
 
-and a clicked one is liked with a chance logistic in the item's quality and the user's first taste. A
-clicked item is looked at for longer, the more so the better it is.
+with m = 0.9 and a = 0.5, but m = 0 and a = 1 in a user's first three days: a newcomer clicks what is
+popular, whatever his taste. Odd scenarios flip the first sign, and of every four the last two the second.
+The appeal stands in no column. A clicked impression is liked with a chance logistic in the item's
+quality and the user's first taste, and looked at for longer, the more so the better the item is.
+
+A third of the users register one by one during the log's days, the last ones in its test days.
+docs/simulator.md says what of this a model can know, and from where.
 """
 
 from __future__ import annotations
@@ -26,8 +31,11 @@ from pipelines.datasets.tables import RawTables, event_rows, finite, raw_field, 
 from pipelines.days import Days
 from pipelines.settings import Settings, Simulation
 
-LARGEST_SHARE = 0.7  # of the traffic, in scenario s0
-SMALLEST_SHARE = 0.02  # in the last scenario
+LARGEST_SHARE = 0.75  # of the traffic, in scenario s0
+SMALLEST_SHARE = 0.003  # in the last scenario
+LATE_EVERY = 3  # one user in so many registers during the log's days
+NEWCOMER_DAYS = 3  # for so long a user clicks what is popular
+OLDEST_DAYS = 1_000  # before the log, when its first users registered
 DUPLICATE_SHARE = 0.005
 ITEMS_PER_AUTHOR = 5
 SWING_DAYS = 14
@@ -38,7 +46,7 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     """Make up the log of exactly `days`."""
     simulation = settings.dataset_params.simulation
-    world = _World(simulation)
+    world = _World(simulation, settings.dataset_params.days)
     drawn = world.impressions(spark, days)
     again = drawn.filter(world.uniform("duplicate", sf.col("day"), sf.col("nth")) < DUPLICATE_SHARE)
     repeated = again.withColumn("line", sf.col("line") + simulation.events_per_day)
@@ -60,15 +68,22 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     truth = drawn.select(
         sf.col("id").alias("event_id"), sf.col("time").alias("event_timestamp"), "p_click", "p_like"
     )
-    source = hashlib.sha256(simulation.model_dump_json().encode()).hexdigest()
+    drawn_from = simulation.model_dump_json() + world.days.model_dump_json()
+    source = hashlib.sha256(drawn_from.encode()).hexdigest()
     return RawTables(events, world.users(spark), world.items(spark), {"simulation": source}, truth)
 
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """The draws of one simulation; users, items and scenarios are numbered from 0."""
+    """The draws of one simulation; users, items and scenarios are numbered from 0.
+
+    Attributes:
+        simulation: sizes and seed.
+        days: the days of the whole log, whichever of them are made; users register during them.
+    """
 
     simulation: Simulation
+    days: Days
 
     def uniform(self, draw: str, *keys: Column) -> Column:
         """A number in [0, 1), fixed by the seed, the name of the draw and its keys."""
@@ -86,6 +101,7 @@ class _World:
             _named("u", user).alias("user_id"),
             *(self.bell(f"taste_{axis}", user).cast("float").alias(f"taste_{axis}") for axis in (0, 1)),
             self._activity(user).cast("float").alias("activity"),
+            self._registered(user).alias("registered_at"),
         )
 
     def items(self, spark: SparkSession) -> DataFrame:
@@ -107,23 +123,29 @@ class _World:
         )
         rows = rows.select((sf.col("_offset") + first).alias("day"), "nth")
         day, nth = sf.col("day"), sf.col("nth")
+        second = sf.floor(self.uniform("time", day, nth) * _MICROSECONDS_A_DAY)
+        rows = rows.withColumn("_instant", day * _MICROSECONDS_A_DAY + second)
         rows = rows.withColumns(
             {
-                "_user": self._skewed("user", self.simulation.users, day, nth),
+                "_user": self._registered_user(
+                    self._skewed("user", self.simulation.users, day, nth), sf.col("_instant")
+                ),
                 "_item": self._skewed("item", self.simulation.items, day, nth),
                 "_scenario": self._scenario(self.uniform("scenario", day, nth)),
-                "_second": self.uniform("time", day, nth),
             }
         )
+        rows = rows.withColumn("_age", sf.col("_instant") - self._registered(sf.col("_user")))
         rows = rows.withColumns(
             {
-                "p_click": self._click(sf.col("_user"), sf.col("_item"), sf.col("_scenario"), day),
+                "p_click": self._click(
+                    sf.col("_user"), sf.col("_item"), sf.col("_scenario"), day,
+                    newcomer=sf.col("_age") < NEWCOMER_DAYS * _MICROSECONDS_A_DAY,
+                ),
                 "_p_like": self._like(sf.col("_user"), sf.col("_item")),
             }
-        )
+        )  # fmt: skip
         click = self.uniform("click", day, nth) < sf.col("p_click")
         like = click & (self.uniform("like", day, nth) < sf.col("_p_like"))
-        microseconds = day * _MICROSECONDS_A_DAY + sf.floor(sf.col("_second") * _MICROSECONDS_A_DAY)
         return rows.select(
             "day",
             "nth",
@@ -131,7 +153,7 @@ class _World:
             sf.concat_ws(
                 "-", sf.date_from_unix_date(day.cast("int")).cast("string"), nth.cast("string")
             ).alias("id"),
-            sf.timestamp_micros(microseconds).alias("time"),
+            sf.timestamp_micros("_instant").alias("time"),
             _named("u", sf.col("_user")).alias("user"),
             _named("i", sf.col("_item")).alias("item"),
             _named("s", sf.col("_scenario")).alias("scenario"),
@@ -149,8 +171,21 @@ class _World:
         return sf.floor(drawn * drawn * count)
 
     def _activity(self, user: Column) -> Column:
-        """How often a user comes up, relative to the average user."""
+        """How often a registered user comes up, relative to the average user."""
         return 0.5 / sf.sqrt((user + 0.5) / self.simulation.users)
+
+    def _registered(self, user: Column) -> Column:
+        """When a user registered, microseconds since 1970: during the log's days, or long before them."""
+        drawn = self.uniform("registered", user)
+        day = sf.when(user % LATE_EVERY == 1, drawn * len(self.days)).otherwise(
+            -NEWCOMER_DAYS - drawn * OLDEST_DAYS
+        )
+        first = self.days.start.toordinal() - _EPOCH_DAY
+        return sf.floor((first + day) * _MICROSECONDS_A_DAY)
+
+    def _registered_user(self, user: Column, instant: Column) -> Column:
+        """Until a late user registers, the user numbered one below, who was there before, is seen instead."""
+        return sf.when(self._registered(user) <= instant, user).otherwise(user - 1)
 
     def _author(self, item: Column) -> Column:
         authors = max(1, self.simulation.items // ITEMS_PER_AUTHOR)
@@ -169,7 +204,9 @@ class _World:
             sf.when(drawn < LARGEST_SHARE, 0).when(drawn >= 1.0 - SMALLEST_SHARE, count - 1).otherwise(middle)
         )
 
-    def _click(self, user: Column, item: Column, scenario: Column, day: Column) -> Column:
+    def _click(
+        self, user: Column, item: Column, scenario: Column, day: Column, *, newcomer: Column
+    ) -> Column:
         signs = (1 - 2 * (scenario % 2), 1 - 2 * (sf.floor(scenario / 2) % 2))
         match = sum(
             (
@@ -178,10 +215,11 @@ class _World:
             ),
             sf.lit(0.0),
         )
+        popularity = self.bell("quality", item) + self.bell("appeal", item)
+        preference = sf.when(newcomer, popularity).otherwise(0.9 * match + 0.5 * popularity)
         swing = sf.sin(2 * pi * (day / SWING_DAYS + self.uniform("swing", item)))
         bias = -1.3 + 0.7 * self.bell("bias", scenario)
-        appeal = self.bell("quality", item) + self.bell("appeal", item)
-        return _logistic(bias + 0.9 * match + 0.5 * appeal + 0.4 * swing)
+        return _logistic(bias + preference + 0.4 * swing)
 
     def _like(self, user: Column, item: Column) -> Column:
         return _logistic(-1.9 + 0.8 * self.bell("quality", item) + 0.6 * self.bell("taste_0", user))
