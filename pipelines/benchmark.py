@@ -142,10 +142,9 @@ def _read(path: Path) -> Comparison:
 
 
 def _limits(settings: Settings, ds: date) -> dict[str, dict[str, float | None]] | None:
-    """The best AUC that any model can reach, by scenario and task; None of a log that nobody made up."""
-    if settings.dataset != "simulated":
-        return None
-    return best_auc(Lake(settings.lake), settings.dataset_params.split.days(ds)["test"])
+    """The best AUC that any model can reach, by scenario and task; None where the truth is not known."""
+    lake, days = Lake(settings.lake), settings.dataset_params.split.days(ds)["test"]
+    return best_auc(lake, days) if lake.files("truth", days) else None
 
 
 def _machine(jobs: int) -> dict[str, str]:

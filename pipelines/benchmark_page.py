@@ -41,8 +41,8 @@ days.
   mass; 0 is best.
 - *New users* and *new items* are the AUC on rows whose id the training days had at most once, so that it
   has no embedding of its own.
-- FLOPs count the matrix products of scoring one row, two for each multiply-add. Seconds are of one fit with
-  the tuned values on one thread, while as many jobs ran as the machine's line says.
+- FLOPs count the matrix products of scoring one row, two for each multiply-add. Seconds are CPU
+  time of one fit with the tuned values, on one thread.
 """
 
 
@@ -86,8 +86,8 @@ def _section(comparison: Comparison, folder: str) -> Iterator[str]:
     yield (
         f"Trained on {days['train']} ({rows['train']} rows), stopped and tuned on {days['validation']} "
         f"({rows['validation']}), tested on {days['test']} ({rows['test']}; UTC days). "
-        f"{comparison.trials} trials and {comparison.seeds} seeds a model, at most {comparison.epochs} epochs "
-        f"of batches of {comparison.batch_size}, {comparison.resamples:,} resamples. "
+        f"{comparison.trials} trials and {comparison.seeds} seeds a model, at most {comparison.epochs} "
+        f"epochs of batches of {comparison.batch_size}, {comparison.resamples:,} resamples. "
         f"Columns of `{comparison.service}`, arrays `{comparison.data}`. "
         f"[All figures](../benchmarks/results/benchmark-{comparison.dataset}.json). {machine}.\n"
     )
@@ -166,7 +166,7 @@ def _costs(comparison: Comparison) -> Iterator[str]:
         "FLOPs a row": lambda name, own: (
             _MISSING if own.flops_per_row is None else f"{own.flops_per_row:,.0f}"
         ),
-        "seconds a fit": lambda name, own: f"{own.seconds.mean:.1f}",
+        "CPU seconds a fit": lambda name, own: f"{own.seconds.mean:.1f}",
         "validation loss, committed": lambda name, own: _loss(own.trials[0].validation_loss),
         "tuned": lambda name, own: _loss(
             min(trial.validation_loss for trial in own.trials if trial.validation_loss is not None)

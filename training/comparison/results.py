@@ -66,7 +66,7 @@ class ContenderResult(_Frozen):
         against: by the other contender, then task; null where the task has no AUC.
         parameters: numbers learnt.
         flops_per_row: of scoring; null for trees.
-        seconds: of one fit with the best values, on one thread, while others run.
+        seconds: CPU time of one fit with the best values.
     """
 
     trials: tuple[Trial, ...]

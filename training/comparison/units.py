@@ -40,7 +40,7 @@ class Outcome(BaseModel):
         contender, values, seed: the unit's.
         diverged: why there is no result, where the loss became NaN or infinite.
         validation_loss: sum over tasks of the mean log loss on the validation days, nats.
-        seconds: of the fit alone, on one thread.
+        seconds: CPU time of the fit alone.
         parameters, flops_per_row: as `Fit` has them.
     """
 
