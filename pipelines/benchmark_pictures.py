@@ -41,8 +41,8 @@ _STYLE: dict[Any, Any] = {
 }
 _ROW, _MARGIN = 0.23, 1.0  # inches a model, and above and below all of them
 _PANEL = 2.9  # inches
-_SCENARIOS = 5
-"""Scenarios shown, the largest; smaller ones say nothing that five seeds agree on."""
+_SCENARIOS = 4
+"""Scenarios shown, the largest; the others are in the results file."""
 
 
 def differences_picture(comparison: Comparison) -> str:
@@ -57,19 +57,15 @@ def differences_picture(comparison: Comparison) -> str:
                     for place, name in enumerate(names)
                     if (difference := comparison.contenders[name].against.get(base, {}).get(task))
                 ]
-                axes.errorbar(
-                    [own.difference for _, own in found],
-                    [place for place, _ in found],
-                    xerr=[
-                        [own.difference - own.low for _, own in found],
-                        [own.high - own.difference for _, own in found],
-                    ],
-                    fmt=marker, markersize=3.6, linewidth=1.2, color=_COLORS[base], label=f"less {base}",
+                places = [place for place, _ in found]
+                bounds = [own.low for _, own in found], [own.high for _, own in found]
+                axes.hlines(places, *bounds, color=_COLORS[base], linewidth=1.2)
+                axes.plot(
+                    [own.difference for _, own in found], places,
+                    marker, markersize=3.6, color=_COLORS[base], label=f"less {base}",
                 )  # fmt: skip
             axes.set_title(task)
-            axes.xaxis.set_major_formatter(
-                FuncFormatter(lambda value, _: short(value, signed=True, digits=3))
-            )
+            axes.set_xlabel("difference in AUC")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
         return _svg(figure)
 
@@ -84,7 +80,7 @@ def scenarios_picture(comparison: Comparison, task: str) -> str:
     first = comparison.contenders[names[0]]
     shown = [name for name, own in first.scenarios.items() if own[task].auc is not None][:_SCENARIOS]
     limits = comparison.limits or {}
-    with _panels(names, 1 + len(shown), wide=1.75) as (figure, panels):
+    with _panels(names, 1 + len(shown), wide=2.0) as (figure, panels):
         results = {name: comparison.contenders[name].overall[task] for name in names}
         _dots(panels[0], results, f"all, {first.overall[task].rows:,} rows")
         for axes, scenario in zip(panels[1:], shown, strict=True):
@@ -111,23 +107,26 @@ def short(value: float, *, signed: bool = False, digits: int = 4) -> str:
     return re.sub(r"^([+-]?)0\.", r"\1.", f"{value:{'+' if signed else ''}.{digits}f}")
 
 
+def _tick(value: float) -> str:
+    """With as many digits as the ticks differ in: .7375, -.002, 0."""
+    return short(round(value, 4)).rstrip("0").rstrip(".") or "0"
+
+
 def _dots(axes: Axes, results: Mapping[str, TaskResult], title: str) -> None:
-    for place, (name, result) in enumerate(results.items()):
-        if result.auc is not None:
-            color = _COLORS.get(name, _NETWORK)
-            axes.errorbar(
-                result.auc.mean,
-                place,
-                xerr=result.auc.sd,
-                fmt="o",
-                markersize=3.8,
-                linewidth=1.2,
-                color=color,
-            )
-            if name == BASES[0]:
-                axes.axvline(result.auc.mean, color=color, linewidth=0.7, alpha=0.5)
+    for color in (_NETWORK, *_COLORS.values()):
+        dots = [
+            (place, own.auc.mean, own.auc.sd or 0.0)
+            for place, (name, own) in enumerate(results.items())
+            if own.auc is not None and _COLORS.get(name, _NETWORK) == color
+        ]
+        places = [place for place, _, _ in dots]
+        bounds = [mean - sd for _, mean, sd in dots], [mean + sd for _, mean, sd in dots]
+        axes.hlines(places, *bounds, color=color, linewidth=1.2)
+        axes.plot([mean for _, mean, _ in dots], places, "o", markersize=3.8, color=color)
+    if (base := results[BASES[0]].auc) is not None:
+        axes.axvline(base.mean, color=_COLORS[BASES[0]], linewidth=0.7, alpha=0.5)
     axes.set_title(title)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, digits=3)))
+    axes.set_xlabel("AUC")
 
 
 @contextmanager
@@ -140,6 +139,7 @@ def _panels(names: Sequence[str], panels: int, wide: float = _PANEL) -> Iterator
         axes[0].set_ylim(len(names) - 0.4, -0.6)
         for panel in axes:
             panel.xaxis.set_major_locator(MaxNLocator(4 if wide == _PANEL else 3))
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
             panel.grid(axis="both")
         yield figure, list(axes)
 
