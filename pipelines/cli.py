@@ -5,6 +5,7 @@ Stages are imported when they run, so that `--help` and completion stay quick.
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from enum import StrEnum
@@ -251,6 +252,44 @@ def consistency(
     from pipelines.consistency import consistency
 
     consistency(Settings(), _day(ds) if ds else None)
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def benchmark(
+    ds: LastDsOption = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Models to compare; by default all there are.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Points of the search space tried for each.")] = 8,
+    seeds: Annotated[int, typer.Option(min=1, help="Fits of each with the best of them.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training days at most.")] = 3,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that fit, one thread each; by default one a core.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Where benchmarks/results and docs lie; by default the home.")
+    ] = None,
+    only_render: Annotated[
+        bool, typer.Option("--render", help="Only write the page anew, from the results there are.")
+    ] = False,
+) -> None:
+    """Compare all models and LightGBM: same rows, budget and seeds; writes docs/benchmark.md."""
+    from pipelines.benchmark import benchmark, render
+    from training.comparison.tuning import Budget
+
+    settings = Settings()
+    if only_render:
+        render(into or settings.home)
+        return
+    benchmark(
+        settings,
+        _last_day(settings, ds),
+        models=None if models is None else [name.strip() for name in models.split(",")],
+        budget=Budget(trials, seeds),
+        epochs=epochs,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        into=into or settings.home,
+    )
 
 
 @app.command(rich_help_panel=USE_PANEL)

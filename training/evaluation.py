@@ -74,29 +74,44 @@ def evaluate_predictions(
         min_positives: rows with fewer positives, or fewer negatives, have no areas.
     """
     tasks = arrays.encoder.spec.tasks
-    rates = training_rates(arrays)
-    labels, scenario = arrays.column("labels", "test"), arrays.column("scenario", "test")
-    user, day = arrays.column("user", "test"), arrays.column("day", "test")
-    user_day = pairs(user, day)
+    scenario = arrays.column("scenario", "test")
 
     def on(rows: NDArray[Any]) -> dict[str, TaskMetrics]:
-        return {
-            task: _task_metrics(
-                labels[rows, position], predictions[rows, position], user[rows], user_day[rows],
-                rate=rates[position], min_positives=min_positives,
-            )
-            for position, task in enumerate(tasks)
-        }  # fmt: skip
+        return metrics_on(rows, arrays, predictions, min_positives)
 
     names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies[arrays.encoder.spec.scenario_table].values)
     counts = np.bincount(scenario, minlength=len(names))
     by_size = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
     scenarios = {names[index]: on(np.flatnonzero(scenario == index)) for index in by_size}
     return ModelMetrics(
-        overall=on(np.arange(len(labels))),
+        overall=on(np.arange(len(scenario))),
         macro_auc={task: _mean([own[task].auc for own in scenarios.values()]) for task in tasks},
         scenarios=scenarios,
     )
+
+
+def metrics_on(
+    rows: NDArray[Any], arrays: EncodedArrays, predictions: NDArray[np.float32], min_positives: int
+) -> dict[str, TaskMetrics]:
+    """Each task's metrics on some of the test rows.
+
+    Args:
+        rows: which of them, positions int [M].
+        arrays: the training set.
+        predictions: of all test rows, [N_test, T].
+        min_positives: rows with fewer positives, or fewer negatives, have no areas.
+    """
+    labels, user, day = (arrays.column(name, "test")[rows] for name in ("labels", "user", "day"))
+    user_day = pairs(user, day)
+    return {
+        task: _task_metrics(
+            labels[:, position], predictions[rows, position], user, user_day,
+            rate=rate, min_positives=min_positives,
+        )
+        for position, (task, rate) in enumerate(
+            zip(arrays.encoder.spec.tasks, training_rates(arrays), strict=True)
+        )
+    }  # fmt: skip
 
 
 def training_rates(arrays: EncodedArrays) -> NDArray[np.float64]:

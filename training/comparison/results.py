@@ -1,0 +1,115 @@
+"""Results of a comparison, as they are committed: a page can be written of them without fitting anything."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+DIGITS = 6
+"""More than any test set can tell apart, and few enough to compare by eye."""
+
+BASES = ("shared_bottom", "lightgbm")
+"""Whom the others are compared with: a network without gates or experts, and no network at all."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Spread(_Frozen):
+    """A figure over the seeds; `sd` is the sample's standard deviation, null of a single seed."""
+
+    mean: float
+    sd: float | None
+
+
+class TaskResult(_Frozen):
+    """One task on one set of test rows; a figure is null where the rows have no answer.
+
+    Attributes:
+        rows, positives: how many.
+        auc, gauc, log_loss, calibration_error: as in training.evaluation, over the seeds.
+    """
+
+    rows: int
+    positives: int
+    auc: Spread | None
+    gauc: Spread | None
+    log_loss: Spread | None
+    calibration_error: Spread | None
+
+
+class Difference(_Frozen):
+    """AUC less another contender's: mean over seeds, and the bounds of 95 in 100 resamples."""
+
+    difference: float
+    low: float
+    high: float
+
+
+class Trial(_Frozen):
+    """A point that was tried in tuning; the loss is null where training diverged."""
+
+    values: dict[str, float]
+    validation_loss: float | None
+
+
+class ContenderResult(_Frozen):
+    """One contender.
+
+    Attributes:
+        trials: all of tuning, the committed values first.
+        values: the best of them, with which the judged fits were made.
+        overall: by task.
+        macro_auc: by task, mean over scenarios.
+        scenarios: by scenario, then task; most rows first.
+        slices: by slice (see training/comparison/slices.py), then task.
+        against: by the other contender, then task; null where the task has no AUC.
+        parameters: numbers learnt.
+        flops_per_row: of scoring; null for trees.
+        seconds: CPU time of one fit with the best values.
+    """
+
+    trials: tuple[Trial, ...]
+    values: dict[str, float]
+    overall: dict[str, TaskResult]
+    macro_auc: dict[str, Spread | None]
+    scenarios: dict[str, dict[str, TaskResult]]
+    slices: dict[str, dict[str, TaskResult]]
+    against: dict[str, dict[str, Difference | None]]
+    parameters: int
+    flops_per_row: float | None
+    seconds: Spread
+
+
+class Comparison(_Frozen):
+    """A comparison on one data set.
+
+    Attributes:
+        dataset, ds, service, data: what it was made on; `data` is the fingerprint of the encoded arrays.
+        tasks: in order; lists are ranked by the first.
+        days, rows: by split.
+        trials, seeds, epochs, patience, batch_size: what each contender was given.
+        resamples: of the bootstrap.
+        min_positives: rows with fewer positives or negatives have no AUC.
+        machine: where it was made, with the versions of the libraries.
+        contenders: by name.
+        limits: by scenario, then task, the best AUC that any model can reach; where it is known.
+    """
+
+    dataset: str
+    ds: str
+    service: str
+    data: str
+    tasks: tuple[str, ...]
+    days: dict[str, tuple[str, str]]
+    rows: dict[str, int]
+    trials: int
+    seeds: int
+    epochs: int
+    patience: int
+    batch_size: int
+    resamples: int
+    min_positives: int
+    machine: dict[str, str]
+    contenders: dict[str, ContenderResult]
+    limits: dict[str, dict[str, float | None]] | None = None
