@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from training.layers.routing import RoutedLinear, Routes
+
 GAMMA = 2.0
+
+MakeLinear = Callable[[int, int], "nn.Linear | RoutedLinear"]
+"""Makes a dense layer of given widths: `nn.Linear`, or one with weights per scenario."""
 
 
 class GateNU(nn.Module):
@@ -19,15 +25,20 @@ class GateNU(nn.Module):
     Source: PEPNet, arXiv 2302.01115, section 2.2.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, linear: MakeLinear = nn.Linear) -> None:
         super().__init__()
-        self.hidden = nn.Linear(inputs, hidden)
-        self.out = nn.Linear(hidden, outputs)
+        self.hidden = linear(inputs, hidden)
+        self.out = linear(hidden, outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return GAMMA * torch.sigmoid(self.out(torch.relu(self.hidden(x))))
+    def forward(self, x: Tensor, *routes: Routes) -> Tensor:
+        return GAMMA * torch.sigmoid(self.out(torch.relu(self.hidden(x, *routes)), *routes))
+
+
+def gate_input(priors: Tensor, context: Tensor) -> Tensor:
+    """[priors, sg(context)]: what opens a gate, and what the gate sees of the rest and does not train."""
+    return torch.cat([priors, context.detach()], dim=-1)
 
 
 class GroupGate(nn.Module):
