@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -39,6 +39,23 @@ class GateNU(nn.Module):
 def gate_input(priors: Tensor, context: Tensor) -> Tensor:
     """[priors, sg(context)]: what opens a gate, and what the gate sees of the rest and does not train."""
     return torch.cat([priors, context.detach()], dim=-1)
+
+
+class LayerGates(nn.ModuleList):
+    """PEPNet's PPNet: a GateNU for every layer of T towers, delta_l = GateNU_l([priors, sg(context)]).
+
+    Takes priors [B, D_p] and context [B, D_c], gives for every layer [B, T, width of the layer's input].
+
+    Source: PEPNet, arXiv 2302.01115.
+    """
+
+    def __init__(self, priors: int, context: int, hidden: int, tasks: int, widths: Sequence[int]) -> None:
+        super().__init__(GateNU(priors + context, hidden, tasks * width) for width in widths)
+        self.tasks = tasks
+
+    def forward(self, priors: Tensor, context: Tensor) -> list[Tensor]:
+        read = gate_input(priors, context)
+        return [gate(read).unflatten(1, (self.tasks, -1)) for gate in self]
 
 
 class GroupGate(nn.Module):

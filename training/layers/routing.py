@@ -1,10 +1,10 @@
-"""Weights per scenario, each row computed by its own scenario's alone: rows are sorted into tiles of one group.
+"""Weights per scenario: rows are sorted into tiles of one group, and each meets its own weights alone.
 
-All S towers for every row cost S times the work, and so does padding every group to the longest where one
-scenario has most of the rows. Here sorted rows are cut into (K + 1) S tiles of ceil(B / (K S)) rows, every
-tile of a single group, and a layer is one batched product of tiles and the tiles' weights. Whatever the
-groups' sizes, this holds at most B / K + (K + 1) S places more than there are rows. Shapes follow from B alone: nothing
-waits for a GPU to count, and `torch.export` traces it for any number of rows.
+All S towers for every row cost S times the work, and so does padding every group to the longest when one
+scenario has most of the rows. Here the sorted rows are cut into (K + 1) S tiles of ceil(B / (K S)) places, a
+tile's rows all of one group, and a layer is one batched product of the tiles with their groups' weights.
+However the rows are spread, that is B + B / K places, and a few for rounding. Shapes follow from B alone:
+nothing waits for a GPU to count, and `torch.export` traces the same code for any number of rows.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-_TILES_PER_GROUP = 6
-"""K. More tiles hold fewer empty places and copy the groups' weights more often."""
+_TILES = 48
+"""About how many tiles (K S). More hold fewer empty places, and copy the groups' weights more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Routes:
 
     Attributes:
         place: int64 [B], the row's place, 0 to N R - 1.
-        row: int64 [N R], the row at each place; an empty place repeats a row, and nobody reads what comes of it.
+        row: int64 [N R], the row at each place; an empty place repeats a row, and nobody reads the result.
         tile_group: int64 [N], the one group that all rows of a tile belong to.
     """
 
@@ -36,28 +36,32 @@ class Routes:
 
     def to_tiles(self, rows: Tensor) -> Tensor:
         """[B, d] to [N, R, d]."""
-        return rows.index_select(0, self.row).unflatten(0, (len(self.tile_group), -1))
+        count = len(self.tile_group)
+        return rows.index_select(0, self.row).view(count, len(self.row) // count, rows.shape[1])
 
     def to_rows(self, tiles: Tensor) -> Tensor:
         """[N, R, d] to [B, d], in the order that `to_tiles` was given."""
         return tiles.flatten(0, 1).index_select(0, self.place)
 
-    def product(self, tiles: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x W_g + b_g for every x of a tile of group g: [N, R, inputs] to [N, R, outputs].
+    def product(self, tiles: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Compute x W_g + b_g for every x of a tile of group g: [N, R, inputs] to [N, R, outputs].
 
         Args:
             tiles: from `to_tiles`.
             weight: [S, inputs, outputs].
-            bias: [S, outputs].
+            bias: [S, outputs]; none adds nothing.
         """
-        own_bias = bias.index_select(0, self.tile_group).unsqueeze(1)
-        return torch.baddbmm(own_bias, tiles, weight.index_select(0, self.tile_group))
+        own_weight = weight.index_select(0, self.tile_group)
+        if bias is None:
+            return torch.bmm(tiles, own_weight)
+        return torch.baddbmm(bias.index_select(0, self.tile_group).unsqueeze(1), tiles, own_weight)
 
 
 def route(group: Tensor, groups: int) -> Routes:
-    """Sort the rows of groups int64 [B], each 0 to `groups` - 1, into tiles."""
-    rows, count = len(group), (_TILES_PER_GROUP + 1) * groups
-    size = (rows + _TILES_PER_GROUP * groups - 1) // (_TILES_PER_GROUP * groups)
+    """Sort rows into tiles by their groups, int64 [B], each 0 to `groups` - 1."""
+    full = max(2, _TILES // groups) * groups  # tiles that would do, did every group fill its last one
+    rows, count = len(group), full + groups
+    size = (rows + full - 1) // full
     index = torch.arange(rows, device=group.device)
     members = torch.zeros(groups, dtype=torch.int64, device=group.device)
     members = members.scatter_add(0, group, torch.ones_like(group))

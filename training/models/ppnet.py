@@ -14,6 +14,7 @@ from training.data.batch import Batch
 from training.data.spec import InputSpec
 from training.layers.gates import GateNU, gate_input
 from training.layers.routing import RoutedLinear, Routes, route
+from training.layers.towers import gated_tower
 from training.models.base import Ranker
 
 _PRIORS = (Role.USER, Role.ITEM)
@@ -24,7 +25,7 @@ class PPNet(Ranker):
     """Parameter personalised network.
 
     h_0 = [priors, E]; h_{l+1} = f((g_l * h_l) W_l + b_l); f is ReLU, and nothing in the last layer, which
-    gives the logits of all tasks. Every layer's input has a gate g_l = 2 s(W2 relu(W1 [priors, sg(E)])), which
+    gives the logits of all tasks. The gate of a layer's input, g_l = 2 s(W2 relu(W1 [priors, sg(E)])),
     trains the priors (user, item and author) and not E (everything else).
 
     Args:
@@ -34,7 +35,7 @@ class PPNet(Ranker):
         scenario_towers: whether every scenario has layers and gates of its own, which its rows alone
             train; a scenario unseen in training (index 0) takes the mean of all scenarios' weights.
 
-    Source: Kuaishou's PPNet as described beside PEPNet, arXiv 2302.01115, and before it LHUC.
+    Source: Kuaishou's Parameter Personalised Net, from which PEPNet (arXiv 2302.01115) grew.
     """
 
     def __init__(
@@ -58,14 +59,9 @@ class PPNet(Ranker):
 
     def _towers(self, priors: Tensor, general: Tensor, *routes: Routes) -> Tensor:
         """Logits [..., T] of priors [..., D_p] and E [..., D_E]: rows, or tiles with their routes."""
-        hidden = torch.cat([priors, general], dim=-1)
         read = gate_input(priors, general)
-        *layers, last = zip(self.layers, self.gates, strict=True)
-        for layer, gate in layers:
-            hidden = torch.relu(layer(gate(read, *routes) * hidden, *routes))
-        layer, gate = last
-        logits: Tensor = layer(gate(read, *routes) * hidden, *routes)
-        return logits
+        gates = [gate(read, *routes) for gate in self.gates]
+        return gated_tower(self.layers, gates, torch.cat([priors, general], dim=-1), *routes)
 
 
 MODEL = PPNet
