@@ -46,8 +46,8 @@ class PPNet(Ranker):
         linear = partial(RoutedLinear, spec.scenarios) if scenario_towers else nn.Linear
         read = self.inputs.width(*_PRIORS, *_GENERAL)
         widths = (read, *config.hidden, len(spec.tasks))
-        self.gates = nn.ModuleList(GateNU(read, gate_hidden, width, linear) for width in widths[:-1])
         self.layers = nn.ModuleList(linear(narrow, wide) for narrow, wide in pairwise(widths))
+        self.gates = nn.ModuleList(GateNU(read, gate_hidden, width, linear) for width in widths[:-1])
 
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
