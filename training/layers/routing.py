@@ -1,10 +1,10 @@
 """Weights per scenario: rows are sorted into tiles of one group, and each meets its own weights alone.
 
 All S towers for every row cost S times the work, and so does padding every group to the longest when one
-scenario has most of the rows. Here the sorted rows are cut into (K + 1) S tiles of ceil(B / (K S)) places, a
-tile's rows all of one group, and a layer is one batched product of the tiles with their groups' weights.
-However the rows are spread, that is B + B / K places, and a few for rounding. Shapes follow from B alone:
-nothing waits for a GPU to count, and `torch.export` traces the same code for any number of rows.
+scenario has most of the rows. Here the sorted rows are cut into (K + 1) S tiles, the rows of a tile all of
+one group, and a layer is one batched product of the tiles with their groups' weights. A tile has about
+B / (K S) places: however the rows are spread, B + B / K places do, and two a tile for rounding. Shapes follow
+from B alone: nothing waits for a GPU to count, and `torch.export` traces the same code for any batch.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Routes:
 
     def to_tiles(self, rows: Tensor) -> Tensor:
         """[B, d] to [N, R, d]."""
-        count = len(self.tile_group)
-        return rows.index_select(0, self.row).view(count, len(self.row) // count, rows.shape[1])
+        count = self.tile_group.shape[0]
+        return rows.index_select(0, self.row).view(count, self.row.shape[0] // count, rows.shape[1])
 
     def to_rows(self, tiles: Tensor) -> Tensor:
         """[N, R, d] to [B, d], in the order that `to_tiles` was given."""
@@ -60,15 +60,15 @@ class Routes:
 def route(group: Tensor, groups: int) -> Routes:
     """Sort rows into tiles by their groups, int64 [B], each 0 to `groups` - 1."""
     full = max(2, _TILES // groups) * groups  # tiles that would do, did every group fill its last one
-    rows, count = len(group), full + groups
-    size = (rows + full - 1) // full
+    rows, count = group.shape[0], full + groups
+    size = rows // full + 2  # never one: tracing takes a size of one for a constant
     index = torch.arange(rows, device=group.device)
     members = torch.zeros(groups, dtype=torch.int64, device=group.device)
     members = members.scatter_add(0, group, torch.ones_like(group))
     tiles = (members + size - 1) // size
     last_row, last_tile = members.cumsum(0), tiles.cumsum(0)
 
-    sorted_group, order = torch.sort(group, stable=True)
+    sorted_group, order = torch.sort(group)
     within = index - (last_row - members)[sorted_group]
     sorted_place = (last_tile - tiles)[sorted_group] * size + within
     tile = torch.arange(count, device=group.device).unsqueeze(1)

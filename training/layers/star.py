@@ -78,7 +78,7 @@ class PartitionedNorm(nn.Module):
         count, mean, variance = _moments(x, scenario, len(self.moving_mean))
         known = count > 1
         with torch.no_grad():
-            step = _MOMENTUM * known
+            step = _MOMENTUM * known.to(x.dtype)
             self.moving_mean += step * (mean - self.moving_mean)
             unbiased = variance * count / (count - 1).clamp(min=1)
             self.moving_variance += step * (unbiased - self.moving_variance)
@@ -91,7 +91,7 @@ def _moments(x: Tensor, scenario: Tensor, scenarios: int) -> tuple[Tensor, Tenso
     def totals(rows: Tensor) -> Tensor:
         return rows.new_zeros(scenarios, rows.shape[1]).index_add(0, scenario, rows)
 
-    count = totals(x.new_ones(len(x), 1))
+    count = totals(x.new_ones(x.shape[0], 1))
     mean = totals(x) / count.clamp(min=1)
     variance = totals((x - mean[scenario]).square()) / count.clamp(min=1)
     return (
