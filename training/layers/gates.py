@@ -20,7 +20,8 @@ class GateNU(nn.Module):
     """PEPNet's gate neural unit: gamma * sigmoid(relu(x W1 + b1) W2 + b2), gamma = 2.
 
     The last layer starts at zero, so a fresh gate is exactly 1 and a gated network starts as the
-    network without gates. Takes [..., inputs], gives [..., outputs].
+    network without gates. Takes [..., inputs], gives [..., outputs]. With `linear` a layer that has
+    weights per scenario, takes tiles [N, R, inputs] and their routes, and gives tiles.
 
     Source: PEPNet, arXiv 2302.01115, section 2.2.
     """

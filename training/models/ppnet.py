@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from features.declarations.features import Role
@@ -44,24 +43,25 @@ class PPNet(Ranker):
         super().__init__(spec, config)
         self.scenario_towers = scenario_towers
         linear = partial(RoutedLinear, spec.scenarios) if scenario_towers else nn.Linear
-        read = self.inputs.width(*_PRIORS, *_GENERAL)
+        self.priors = self.inputs.width(*_PRIORS)
+        read = self.priors + self.inputs.width(*_GENERAL)
         widths = (read, *config.hidden, len(spec.tasks))
         self.layers = nn.ModuleList(linear(narrow, wide) for narrow, wide in pairwise(widths))
         self.gates = nn.ModuleList(GateNU(read, gate_hidden, width, linear) for width in widths[:-1])
 
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
-        priors, general = inputs.of(*_PRIORS), inputs.of(*_GENERAL)
+        everything = inputs.of(*_PRIORS, *_GENERAL)
         if not self.scenario_towers:
-            return self._towers(priors, general)
+            return self._towers(everything)
         routes = route(inputs.scenario_index, self.spec.scenarios)
-        return routes.to_rows(self._towers(routes.to_tiles(priors), routes.to_tiles(general), routes))
+        return routes.to_rows(self._towers(routes.to_tiles(everything), routes))
 
-    def _towers(self, priors: Tensor, general: Tensor, *routes: Routes) -> Tensor:
-        """Logits [..., T] of priors [..., D_p] and E [..., D_E]: rows, or tiles with their routes."""
-        read = gate_input(priors, general)
+    def _towers(self, everything: Tensor, *routes: Routes) -> Tensor:
+        """Logits [..., T] of h_0 [..., D]: of rows, or of tiles with their routes."""
+        read = gate_input(*everything.tensor_split((self.priors,), dim=-1))
         gates = [gate(read, *routes) for gate in self.gates]
-        return gated_tower(self.layers, gates, torch.cat([priors, general], dim=-1), *routes)
+        return gated_tower(self.layers, gates, everything, *routes)
 
 
 MODEL = PPNet

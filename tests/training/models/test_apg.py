@@ -37,7 +37,7 @@ def apg_restated(model: APG, x: list[float], condition: list[float]) -> list[flo
     for layer in model.layers:
         rank = len(layer.g)
         core = [
-            [sum(z * float(layer.G[r, i, j]) for r, z in enumerate(condition)) + float(layer.g[i, j])
+            [sum(z * layer.G[r, i, j].item() for r, z in enumerate(condition)) + layer.g[i, j].item()
              for j in range(rank)]
             for i in range(rank)
         ]  # fmt: skip
