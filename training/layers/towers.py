@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from training.layers.routing import Routes
 
 
 class MLP(nn.Sequential):
@@ -51,3 +53,17 @@ class ParallelMLP(nn.Sequential):
 def repeated(x: Tensor, count: int) -> Tensor:
     """Show the same [B, D] to `count` layers side by side: [B, count, D], without a copy."""
     return x.unsqueeze(1).expand(-1, count, -1)
+
+
+def gated_tower(
+    layers: Iterable[Callable[..., Tensor]], gates: Iterable[Tensor], hidden: Tensor, *routes: Routes
+) -> Tensor:
+    """Gate the input of every layer: h_{l+1} = relu(layer_l(gate_l * h_l)), without relu in the last layer.
+
+    Takes hidden [..., width of the first layer's input], rows, or tiles and their routes.
+    """
+    *before, last = zip(layers, gates, strict=True)
+    for layer, gate in before:
+        hidden = torch.relu(layer(gate * hidden, *routes))
+    layer, gate = last
+    return layer(gate * hidden, *routes)

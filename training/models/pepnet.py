@@ -12,9 +12,9 @@ from features.declarations.features import Role
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.gates import GateNU
+from training.layers.gates import GateNU, LayerGates, gate_input
 from training.layers.inputs import Inputs
-from training.layers.towers import ParallelLinear, repeated
+from training.layers.towers import ParallelLinear, gated_tower, repeated
 from training.models.base import Ranker
 
 _GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
@@ -60,9 +60,7 @@ class PEPNet(Ranker):
         general, priors = self.inputs.width(*_GENERAL), self.inputs.width(*_PRIORS)
         widths = (general, *config.hidden, 1)
         self.epnet = GateNU(self.inputs.width(Role.SCENARIO) + general, gate_hidden, general)
-        self.ppnet = nn.ModuleList(
-            GateNU(priors + general, gate_hidden, self.tasks * width) for width in widths[:-1]
-        )
+        self.ppnet = LayerGates(priors, general, gate_hidden, self.tasks, widths[:-1])
         self.towers = nn.ModuleList(
             ParallelLinear(self.tasks, narrow, wide) for narrow, wide in pairwise(widths)
         )
@@ -77,13 +75,7 @@ class PEPNet(Ranker):
         general = inputs.of(*_GENERAL)
         personalised = self._embedding_gate(inputs, general) * general
         gates = self._layer_gates(inputs, personalised)
-        hidden = repeated(personalised, self.tasks)
-        *layers, last = zip(self.towers, gates, strict=True)
-        for tower, gate in layers:
-            hidden = torch.relu(tower(gate * hidden))
-        tower, gate = last
-        logits: Tensor = tower(gate * hidden)
-        return logits.squeeze(-1)
+        return gated_tower(self.towers, gates, repeated(personalised, self.tasks)).squeeze(-1)
 
     @torch.no_grad()
     def gates(self, batch: Batch) -> Gates:
@@ -95,13 +87,13 @@ class PEPNet(Ranker):
 
     def _embedding_gate(self, inputs: Inputs, general: Tensor) -> Tensor:
         """EPNet's gate delta_dom, [B, D_E]."""
-        gate: Tensor = self.epnet(torch.cat([inputs.scenario, general.detach()], dim=1))
+        gate: Tensor = self.epnet(gate_input(inputs.scenario, general))
         return gate
 
     def _layer_gates(self, inputs: Inputs, personalised: Tensor) -> list[Tensor]:
         """PPNet's gates delta_l, one [B, T, width of the input] per layer."""
-        read = torch.cat([inputs.of(*_PRIORS), personalised.detach()], dim=1)
-        return [gate(read).unflatten(1, (self.tasks, -1)) for gate in self.ppnet]
+        gates: list[Tensor] = self.ppnet(inputs.of(*_PRIORS), personalised)
+        return gates
 
 
 MODEL = PEPNet

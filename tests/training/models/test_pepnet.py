@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from math import exp
 
 import pytest
 import torch
-from torch import nn
 
 from features.declarations.features import Role
+from tests.training.models.restated import (
+    Leaves,
+    gate_restated,
+    layer_restated,
+    moved,
+    pooled_restated,
+    relu,
+    times,
+)
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.gates import GateNU
-from training.layers.inputs import Inputs
-from training.layers.towers import ParallelLinear
 from training.losses import masked_bce
 from training.models.pepnet import PEPNet
 
@@ -27,23 +30,8 @@ def model(tiny_spec: InputSpec, tiny_config: TrainConfig) -> PEPNet:
     """In float64, with gates that are open to different degrees."""
     torch.manual_seed(0)
     model = PEPNet(tiny_spec, tiny_config, gate_hidden=4).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+    moved(model)
     return model
-
-
-def gate_restated(gate: GateNU, x: list[float]) -> list[float]:
-    w1, b1 = gate.hidden.weight.tolist(), gate.hidden.bias.tolist()
-    w2, b2 = gate.out.weight.tolist(), gate.out.bias.tolist()
-    hidden = [max(0.0, sum(w * v for w, v in zip(w1[j], x, strict=True)) + b1[j]) for j in range(len(w1))]
-    scores = [sum(w * v for w, v in zip(w2[o], hidden, strict=True)) + b2[o] for o in range(len(w2))]
-    return [2.0 / (1.0 + exp(-score)) for score in scores]
-
-
-def layer_restated(layer: ParallelLinear, task: int, x: list[float]) -> list[float]:
-    weight, bias = layer.weight[task].tolist(), layer.bias[task].tolist()
-    return [sum(v * weight[i][o] for i, v in enumerate(x)) + bias[o] for o in range(len(bias))]
 
 
 def pepnet_restated(model: PEPNet, batch: Batch) -> list[list[float]]:
@@ -53,13 +41,10 @@ def pepnet_restated(model: PEPNet, batch: Batch) -> list[list[float]]:
     for row in range(len(batch.ids)):
         scenario = inputs.scenario[row].tolist()
         priors = inputs.user[row].tolist() + inputs.item[row].tolist()
-        events = inputs.sequence[row][batch.mask[row]].tolist()
-        width = inputs.sequence.shape[-1]
-        pooled = [sum(event[c] for event in events) / max(1, len(events)) for c in range(width)]
-        embedded = priors + inputs.general[row].tolist() + pooled
+        embedded = priors + inputs.general[row].tolist() + pooled_restated(inputs, row)
 
         domain = gate_restated(model.epnet, scenario + embedded)
-        personalised = [g * e for g, e in zip(domain, embedded, strict=True)]
+        personalised = times(domain, embedded)
         logits = []
         for task in range(3):
             hidden = personalised
@@ -67,9 +52,9 @@ def pepnet_restated(model: PEPNet, batch: Batch) -> list[list[float]]:
                 all_tasks = gate_restated(gate, priors + personalised)
                 width = len(hidden)
                 own = all_tasks[task * width : (task + 1) * width]
-                hidden = layer_restated(tower, task, [g * h for g, h in zip(own, hidden, strict=True)])
+                hidden = layer_restated(tower, task, times(own, hidden))
                 if depth < len(model.towers) - 1:
-                    hidden = [max(0.0, h) for h in hidden]
+                    hidden = relu(hidden)
             logits.append(hidden[0])
         rows.append(logits)
     return rows
@@ -92,23 +77,6 @@ def test_a_fresh_pepnet_equals_its_base_network_without_gates(
     for tower in model.towers[:-1]:
         hidden = torch.relu(tower(hidden))
     assert torch.equal(model(batch), model.towers[-1](hidden).squeeze(-1))
-
-
-class Leaves(nn.Module):
-    """Stands in for the input layer: gives the same inputs, as leaves that collect gradients."""
-
-    def __init__(self, inputs: Inputs) -> None:
-        super().__init__()
-        held = {role.value: getattr(inputs, role.value).detach().requires_grad_() for role in Role}
-        self.held = replace(inputs, **held)
-
-    def forward(self, batch: Batch) -> Inputs:
-        return self.held
-
-    def with_gradient(self) -> set[str]:
-        """Roles that collected a gradient other than zero."""
-        grads = {role.value: getattr(self.held, role.value).grad for role in Role}
-        return {name for name, grad in grads.items() if grad is not None and grad.any()}
 
 
 def test_the_embedding_gate_trains_the_scenario_alone(model: PEPNet, random_batch: MakeBatch) -> None:
