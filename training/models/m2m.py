@@ -13,7 +13,7 @@ from training.data.spec import InputSpec
 from training.layers.attention import SelfAttention
 from training.layers.inputs import Inputs, masked_mean
 from training.layers.meta import MetaUnit
-from training.layers.towers import MLP, ParallelLinear, ParallelMLP, repeated
+from training.layers.towers import MLP, ParallelLinear, ParallelMLP
 from training.models.base import Ranker
 
 _KNOWLEDGE = (Role.SCENARIO, Role.USER)
@@ -82,7 +82,7 @@ class M2M(Ranker):
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         knowledge = self.knowledge(inputs.of(*_KNOWLEDGE))
-        experts = self.experts(repeated(self._backbone(inputs), self.experts_count))  # [B, k, d]
+        experts = self.experts(self._backbone(inputs))  # [B, k, d]
         mixed = self._meta_attention(experts, knowledge)  # [B, T, d]
         logits: Tensor = self.out(self._meta_tower(mixed, knowledge))
         return logits.squeeze(-1)
