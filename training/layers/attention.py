@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.errors import ModelSettingsError
-from training.layers.towers import ParallelLinear
 
 
 class SelfAttention(nn.Module):
@@ -62,19 +61,18 @@ class GatedAttention(nn.Module):
         super().__init__()
         _check_heads(width, heads)
         self.heads = heads
-        # A bias of keys adds the same to every score, which softmax cancels: no biases here.
-        self.query = nn.Linear(queries, width, bias=False)
-        self.key = ParallelLinear(heads, width // heads, events, bias=False)
-        self.value = ParallelLinear(heads, events, width // heads, bias=False)
+        self.query = nn.Linear(queries, width)
+        self.key = nn.Linear(events, width, bias=False)
+        self.value = nn.Linear(events, width, bias=False)
 
     def forward(self, x: Tensor, events: Tensor, mask: Tensor, key_gate: Tensor, value_gate: Tensor) -> Tensor:
         query = self.query(x).unflatten(1, (self.heads, -1)) * key_gate.unsqueeze(1)  # [B, heads, d]
-        scores = self.key(query) @ events.transpose(1, 2) * query.shape[-1] ** -0.5  # [B, heads, L]
-        readable = mask | ~mask.any(dim=1, keepdim=True)
-        weights = scores.masked_fill(~readable.unsqueeze(1), -torch.inf).softmax(dim=-1)
-        seen = (weights * mask.unsqueeze(1)) @ events  # [B, heads, events]
-        values: Tensor = self.value(seen)
-        return values.flatten(1) * value_gate
+        w_k, w_v = (layer.weight.unflatten(0, (self.heads, -1)) for layer in (self.key, self.value))
+        asked = torch.einsum("bhd,hde->bhe", query, w_k) * query.shape[-1] ** -0.5
+        readable = mask | ~mask.any(dim=1, keepdim=True)  # as above
+        scores = (asked @ events.transpose(1, 2)).masked_fill(~readable.unsqueeze(1), -torch.inf)
+        seen = (scores.softmax(dim=-1) * mask.unsqueeze(1)) @ events  # [B, heads, width of an event]
+        return torch.einsum("bhe,hde->bhd", seen, w_v).flatten(1) * value_gate
 
 
 def _check_heads(width: int, heads: int) -> None:

@@ -12,6 +12,7 @@ from features.declarations.features import Encoding
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
+from training.layers.gates import GateNU
 from training.losses import masked_bce
 from training.models.base import Ranker
 from training.models.build import available, build
@@ -65,9 +66,8 @@ def test_every_parameter_gets_a_gradient_after_at_most_one_step(
         return {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
 
     # A fresh gate's last layer is zero, so what lies before it learns from the second step on.
-    asleep = {
-        n for n, _ in model.named_parameters() if n.startswith(("epnet.hidden", "ppnet.")) and ".hidden." in n
-    }
+    gates = [name for name, module in model.named_modules() if isinstance(module, GateNU)]
+    asleep = {f"{gate}.hidden.{parameter}" for gate in gates for parameter in ("weight", "bias")}
     assert without_gradient() == asleep
     optimizer.step()
     assert without_gradient() == set()
