@@ -65,7 +65,9 @@ class GatedAttention(nn.Module):
         self.key = nn.Linear(events, width, bias=False)
         self.value = nn.Linear(events, width, bias=False)
 
-    def forward(self, x: Tensor, events: Tensor, mask: Tensor, key_gate: Tensor, value_gate: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, events: Tensor, mask: Tensor, key_gate: Tensor, value_gate: Tensor
+    ) -> Tensor:
         query = self.query(x).unflatten(1, (self.heads, -1)) * key_gate.unsqueeze(1)  # [B, heads, d]
         w_k, w_v = (layer.weight.unflatten(0, (self.heads, -1)) for layer in (self.key, self.value))
         asked = torch.einsum("bhd,hde->bhe", query, w_k) * query.shape[-1] ** -0.5

@@ -62,12 +62,22 @@ class CoAction(nn.Module):
         Returns:
             [B, I * F * orders * sum(widths)].
         """
-        length, last = fed.shape[2], len(self.shapes) - 1
-        hidden = torch.cat([fed**order for order in range(1, self.orders + 1)], dim=2).unsqueeze(1)
-        parts, outputs = networks.split(self.parts, dim=3), []
-        for depth, (shape, weight, bias) in enumerate(zip(self.shapes, parts[::2], parts[1::2], strict=True)):
-            hidden = hidden @ weight.unflatten(3, shape) + bias.unsqueeze(3)  # [B, I, F, orders * L, wide]
-            hidden = torch.tanh(hidden) if depth < last else hidden
-            outputs.append(hidden)
-        seen = torch.cat(outputs, dim=4).unflatten(3, (self.orders, length))
-        return (seen * mask[:, None, None, None, :, None]).sum(dim=4).flatten(1)
+        parts = networks.split(self.parts, dim=3)
+        weights = [part.unflatten(3, shape) for part, shape in zip(parts[::2], self.shapes, strict=True)]
+        layers = list(zip(weights, (bias.unsqueeze(3) for bias in parts[1::2]), strict=True))
+        fed = fed.unsqueeze(1)
+        return torch.cat([_summed(layers, fed**order, mask) for order in range(1, self.orders + 1)], dim=1)
+
+
+def _summed(layers: Sequence[tuple[Tensor, Tensor]], fed: Tensor, mask: Tensor) -> Tensor:
+    """All layers' outputs for `fed` [B, 1, F, L, dim], summed over events: [B, I * F * sum(widths)]."""
+    here = mask[:, None, None, :, None]
+    *between, (last_weight, last_bias) = layers
+    hidden, sums = fed, []
+    for weight, bias in between:
+        hidden = torch.tanh(hidden @ weight + bias)  # [B, I, F, L, wide]
+        sums.append((hidden * here).sum(dim=3, keepdim=True))
+    # The last layer is linear: it reads the sum once instead of every event.
+    read = sums[-1] if sums else (fed * here).sum(dim=3, keepdim=True)
+    sums.append(read @ last_weight + here.sum(dim=3, keepdim=True) * last_bias)
+    return torch.cat(sums, dim=4).flatten(1)

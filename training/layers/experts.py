@@ -70,7 +70,9 @@ class Extraction(nn.Module):
 
     def forward(self, streams: Tensor) -> Tensor:
         common = streams.dim() == 2
-        experts = self.experts(streams if common else streams[:, self.stream])  # [B, T * specific + shared, d]
+        experts = self.experts(
+            streams if common else streams[:, self.stream]
+        )  # [B, T * specific + shared, d]
         own, shared = experts.tensor_split((self.tasks * self.specific,), dim=1)
         own = own.unflatten(1, (self.tasks, self.specific))
         gates = self.task_gates(streams if common else streams[:, :-1])  # [B, T, specific + shared]

@@ -78,6 +78,7 @@ class InputLayer(nn.Module):
     id_order: Tensor
     numeric_order: Tensor
     activity_order: Tensor
+    scenario_rows: Tensor
 
     def __init__(self, spec: InputSpec, dim: int, id_dropout: float = 0.0) -> None:
         super().__init__()
@@ -114,6 +115,8 @@ class InputLayer(nn.Module):
         identities = {field.column for field in self.fields if field.encoding is Encoding.ID}
         activity = [i for i, column in enumerate(self.columns(Role.USER)) if column not in identities]
         self._buffer("activity_order", activity)
+        first = starts[spec.scenario_table]
+        self._buffer("scenario_rows", list(range(first, first + spec.scenarios)))
 
     def _buffer(self, name: str, values: list[int]) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
@@ -130,6 +133,11 @@ class InputLayer(nn.Module):
     def activity_width(self) -> int:
         """Number of columns of `Inputs.activity`."""
         return len(self.activity_order)
+
+    def scenarios(self) -> Tensor:
+        """The embedding of every scenario, [S, dim], as `Inputs.scenario_index` numbers them."""
+        embedded: Tensor = self.embedding(self.scenario_rows)
+        return embedded
 
     def forward(self, batch: Batch) -> Inputs:
         ids = batch.ids[:, self.id_order]

@@ -61,9 +61,7 @@ class PLE(Ranker):
         shapes = [(self.inputs.width(*Role), config.hidden), *repeat((width, (width,)), extractions - 1)]
         self.extractions = nn.Sequential(
             *(
-                Extraction(
-                    tasks, inputs, widths, specific=specific, shared=shared, last=layer == extractions
-                )
+                Extraction(tasks, inputs, widths, specific=specific, shared=shared, last=layer == extractions)
                 for layer, (inputs, widths) in enumerate(shapes, start=1)
             )
         )

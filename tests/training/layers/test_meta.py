@@ -32,16 +32,17 @@ def test_a_meta_layer_applies_the_weights_its_row_generates(vectors: int, knowle
                 assert torch.allclose(seen[row, unit, m], hidden[row, unit, m] @ weight + bias, atol=1e-12)
 
 
-def test_mixing_products_and_mixing_matrices_agree_in_value_and_gradient() -> None:
+@pytest.mark.parametrize("shape", [(COUNT, 2), (2,)])
+def test_weighing_vectors_and_weighing_matrices_agree_in_value_and_gradient(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     layer = randomised(MetaLayer(COUNT, 3, WIDTH))
     known = torch.randn(5, 3, dtype=torch.float64)
-    hidden = torch.randn(5, COUNT, 2, WIDTH, dtype=torch.float64)
+    hidden = torch.randn(5, *shape, WIDTH, dtype=torch.float64)
     results = []
-    for product in (layer._mix_products, layer._mix_matrices):
-        inputs = [hidden.clone().requires_grad_(), known.clone().requires_grad_()]
+    for product in (layer._weigh_vectors, layer._weigh_matrices):
+        inputs = [tensor.clone().requires_grad_() for tensor in (hidden, known, layer.V_w)]
         output = product(*inputs)
-        results.append((output, *torch.autograd.grad(output.square().sum(), [*inputs, layer.V_w, layer.v_w])))
+        results.append((output, *torch.autograd.grad(output.square().sum(), inputs)))
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, atol=1e-10)
 
