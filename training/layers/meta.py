@@ -80,8 +80,8 @@ class MetaUnit(nn.Module):
 class Tiles:
     """Rows sorted into tiles of one group each, so that what the group determines is made once a tile.
 
-    Tiles are as many and as large as the number of rows says, whatever the groups are: a quarter of a
-    group's fair share of the rows, hence at most five a group, and at most a quarter more rows than there are.
+    The number of rows alone says how large and how many tiles are: each a quarter of a group's fair share
+    of the rows. So there are at most five times as many as groups, and about a quarter more places than rows.
 
     Args:
         group: int64 [B], each row's group, 0 to groups - 1.
@@ -92,7 +92,7 @@ class Tiles:
     """
 
     def __init__(self, group: Tensor, groups: int) -> None:
-        rows = len(group)
+        rows = group.shape[0]
         size = rows // (4 * groups) + 1
         self._shape = (rows // size + groups, size)
         members = group.new_zeros(groups).index_add(0, group, torch.ones_like(group))

@@ -24,8 +24,8 @@ def activity_gate(spec: InputSpec, inputs: InputLayer, hidden: int, outputs: int
     """
     if not inputs.activity_width:
         raise ModelSettingsError(
-            f"POSO gates by how new and how active a user is, and service {spec.service} has no feature of role "
-            "user but ids; give the features that tell new users from old ones Role.USER in "
+            f"POSO gates by how new and how active a user is, and service {spec.service} has no feature of "
+            "role user but ids; give the features that tell new users from old ones Role.USER in "
             "features/declarations, or train the ungated model"
         )
     return GateNU(inputs.activity_width, hidden, outputs)

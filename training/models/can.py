@@ -68,7 +68,7 @@ class CAN(Ranker):
             side.narrow(-1, 0, count * dim).unflatten(-1, (count, dim))
             for side, (count, dim) in ((inputs.user, self.of_user), (inputs.sequence, self.of_event))
         )  # [B, fields, dim] and [B, L, fields, dim]
-        always = inputs.mask.new_ones(len(user), 1)
+        always = inputs.mask.new_ones(user.shape[0], 1)
         return torch.cat(
             [
                 self.coaction(for_user, user.unsqueeze(2), always),

@@ -68,8 +68,8 @@ class M2M(Ranker):
         super().__init__(spec, config)
         if knowledge_of not in ("user", "scenario"):
             raise ModelSettingsError(
-                f"m2m cannot generate weights from knowledge of {knowledge_of!r}; set knowledge_of to user (each "
-                "user's within a scenario) or scenario"
+                f"m2m cannot generate weights from knowledge of {knowledge_of!r}; "
+                "set knowledge_of to user (each user's in the scenario) or to scenario"
             )
         self.knowledge_of = knowledge_of
         width, tasks = config.hidden[-1], len(spec.tasks)

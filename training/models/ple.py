@@ -54,8 +54,8 @@ class PLE(Ranker):
         super().__init__(spec, config)
         if min(extractions, specific, shared) < 1:
             raise ModelSettingsError(
-                f"ple with {extractions} extractions, {specific} specific and {shared} shared experts extracts "
-                "nothing; set each to 1 or more, or train mmoe, which has shared experts alone"
+                f"ple has {extractions} extractions, {specific} specific and {shared} shared experts: "
+                "set each to 1 or more, or train mmoe, which has shared experts alone"
             )
         tasks, width = len(spec.tasks), config.hidden[-1]
         shapes = [(self.inputs.width(*Role), config.hidden), *repeat((width, (width,)), extractions - 1)]

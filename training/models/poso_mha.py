@@ -1,4 +1,4 @@
-"""POSO-MHA: attention over the recent positives, its keys and values gated by how new and active the user is."""
+"""POSO-MHA: attention over the recent positives, gated by how new and active the user is."""
 
 from __future__ import annotations
 
