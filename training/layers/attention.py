@@ -69,7 +69,7 @@ class GatedAttention(nn.Module):
         self, x: Tensor, events: Tensor, mask: Tensor, key_gate: Tensor, value_gate: Tensor
     ) -> Tensor:
         query = self.query(x).unflatten(1, (self.heads, -1)) * key_gate.unsqueeze(1)  # [B, heads, d]
-        w_k, w_v = (layer.weight.unflatten(0, (self.heads, -1)) for layer in (self.key, self.value))
+        w_k, w_v = (torch.unflatten(of.weight, 0, (self.heads, -1)) for of in (self.key, self.value))
         asked = torch.einsum("bhd,hde->bhe", query, w_k) * query.shape[-1] ** -0.5
         readable = mask | ~mask.any(dim=1, keepdim=True)  # as above
         scores = (asked @ events.transpose(1, 2)).masked_fill(~readable.unsqueeze(1), -torch.inf)

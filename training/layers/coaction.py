@@ -41,7 +41,7 @@ class CoAction(nn.Module):
         self.register_buffer("starts", torch.tensor(starts[:-1]), persistent=False)
         self.table = nn.Embedding(starts[-1], feeds * sum(self.parts))
         with torch.no_grad():
-            layers = self.table.weight.view(starts[-1], feeds, -1).split(self.parts, dim=2)
+            layers = torch.split(self.table.weight.view(starts[-1], feeds, -1), self.parts, dim=2)
             for (narrow, _), weight, bias in zip(self.shapes, layers[::2], layers[1::2], strict=True):
                 weight.normal_(std=narrow**-0.5)
                 bias.zero_()
@@ -49,7 +49,7 @@ class CoAction(nn.Module):
     def networks(self, induction: Tensor) -> Tensor:
         """The micro-MLPs of indices [B, I], one for each feed field: [B, I, F, numbers of a micro-MLP]."""
         rows: Tensor = self.table(induction + self.starts)
-        return rows.unflatten(2, (-1, sum(self.parts)))
+        return torch.unflatten(rows, 2, (-1, sum(self.parts)))
 
     def forward(self, networks: Tensor, fed: Tensor, mask: Tensor) -> Tensor:
         """What the micro-MLPs make of a sequence, summed over the positions where there is an event.
@@ -62,8 +62,8 @@ class CoAction(nn.Module):
         Returns:
             [B, I * F * orders * sum(widths)].
         """
-        parts = networks.split(self.parts, dim=3)
-        weights = [part.unflatten(3, shape) for part, shape in zip(parts[::2], self.shapes, strict=True)]
+        parts = torch.split(networks, self.parts, dim=3)
+        weights = [torch.unflatten(w, 3, shape) for w, shape in zip(parts[::2], self.shapes, strict=True)]
         layers = list(zip(weights, (bias.unsqueeze(3) for bias in parts[1::2]), strict=True))
         fed = fed.unsqueeze(1)
         return torch.cat([_summed(layers, fed**order, mask) for order in range(1, self.orders + 1)], dim=1)

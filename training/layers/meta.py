@@ -48,7 +48,7 @@ class MetaLayer(nn.Module):
     @staticmethod
     def _weigh_vectors(hidden: Tensor, known: Tensor, matrices: Tensor) -> Tensor:
         """h^T W = [S~_1 h, .., S~_R h, h]^T [V_1; ..; V_R; v]: linearity, and W never made."""
-        weights = known.unflatten(0, (-1, *[1] * (hidden.dim() - 2))).unsqueeze(-1)
+        weights = known.view(-1, *[1] * (hidden.dim() - 2), known.shape[1], 1)
         vectors = (weights * hidden.unsqueeze(-2)).flatten(-2)
         equation = "gmk,nkj->gnmj" if hidden.dim() == 3 else "gnmk,nkj->gnmj"
         return torch.einsum(equation, vectors, matrices.flatten(1, 2))
@@ -109,8 +109,8 @@ class Tiles:
     def split(self, x: Tensor) -> Tensor:
         """The rows of x [B, ...] in their tiles, [G, rows of a tile, ...]; places without a row are zero."""
         places = x.new_zeros(self._shape[0] * self._shape[1], *x.shape[1:])
-        return places.index_copy(0, self._place, x).unflatten(0, self._shape)
+        return places.index_copy(0, self._place, x).view(*self._shape, *x.shape[1:])
 
     def join(self, tiled: Tensor) -> Tensor:
         """[G, rows of a tile, ...] as rows in their first order, [B, ...]."""
-        return tiled.flatten(0, 1)[self._place]
+        return tiled.flatten(0, 1).index_select(0, self._place)

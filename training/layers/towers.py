@@ -35,7 +35,7 @@ class ParallelLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 2:  # the N layers are one layer of N times the width, and x is never repeated
             wide = self.weight.transpose(0, 1).flatten(1)
-            return torch.addmm(self.bias.flatten(), x, wide).unflatten(1, self.bias.shape)
+            return torch.addmm(self.bias.flatten(), x, wide).view(-1, *self.bias.shape)
         return torch.baddbmm(self.bias.unsqueeze(1), x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
@@ -56,11 +56,7 @@ class TaskTowers(ParallelMLP):
 
     def __init__(self, tasks: int, inputs: int, widths: Sequence[int]) -> None:
         super().__init__(tasks, inputs, widths)
-        self.append(ParallelLinear(tasks, (inputs, *widths)[-1], 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = super().forward(x)
-        return logits.squeeze(-1)
+        self.extend([ParallelLinear(tasks, (inputs, *widths)[-1], 1), nn.Flatten()])  # [B, T, 1] to [B, T]
 
 
 def repeated(x: Tensor, count: int) -> Tensor:

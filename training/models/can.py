@@ -65,7 +65,7 @@ class CAN(Ranker):
         networks = self.coaction.networks(inputs.indices[:, self.items])
         for_user, for_events = networks.tensor_split(self.of_user[:1], dim=2)
         user, events = (
-            side.narrow(-1, 0, count * dim).unflatten(-1, (count, dim))
+            torch.unflatten(side.narrow(-1, 0, count * dim), -1, (count, dim))
             for side, (count, dim) in ((inputs.user, self.of_user), (inputs.sequence, self.of_event))
         )  # [B, fields, dim] and [B, L, fields, dim]
         always = inputs.mask.new_ones(user.shape[0], 1)

@@ -33,8 +33,8 @@ def layers(parallel: Sequence[nn.Module], n: int, x: Tensor) -> Tensor:
 
 
 def tower(towers: TaskTowers, task: int, x: Tensor) -> float:
-    out = towers[-1]
-    hidden = layers(list(towers)[:-1], task, x)
+    *hidden_layers, out, _ = towers
+    hidden = layers(hidden_layers, task, x)
     return (hidden @ out.weight[task, :, 0] + out.bias[task, 0]).item()
 
 
