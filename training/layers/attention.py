@@ -1,7 +1,8 @@
-"""Self-attention along the sequence axis: rows of a batch never see each other."""
+"""Attention along the sequence axis: rows of a batch never see each other."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,10 +23,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        if width % heads:
-            raise ModelSettingsError(
-                f"{heads} attention heads do not divide a width of {width}; choose others"
-            )
+        _check_heads(width, heads)
         self.heads = heads
         # A key bias adds the same to every score of a query, which softmax cancels: no biases here.
         self.qkv = nn.Linear(width, 3 * width, bias=False)
@@ -40,3 +38,45 @@ class SelfAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=readable[:, None, None, :])
         output: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return output * mask.unsqueeze(-1)
+
+
+class GatedAttention(nn.Module):
+    """Multi-head attention of one query per row over the row's events, keys and values gated.
+
+    Head h scores event e by <W_Q,h x, key_gate * W_K,h e> / sqrt(d) and adds up value_gate_h * W_V,h e by the
+    softmax of the scores. A gate is the same for all events of a row and so leaves the sums: it multiplies
+    the query in place of the keys, and the sum in place of the values. So do W_K and W_V, which then work
+    once a row instead of once an event.
+
+    Takes x [B, queries], events [B, L, events], mask [B, L], key_gate [B, d] for all heads, and value_gate
+    [B, width], d for each head; gives [B, width], the heads side by side, zero for a row without events.
+
+    Raises:
+        ModelSettingsError: the heads do not divide the width.
+
+    Source: POSO, arXiv 2108.04690, section 3, on multi-head attention.
+    """
+
+    def __init__(self, queries: int, events: int, width: int, heads: int) -> None:
+        super().__init__()
+        _check_heads(width, heads)
+        self.heads = heads
+        self.query = nn.Linear(queries, width)
+        self.key = nn.Linear(events, width, bias=False)
+        self.value = nn.Linear(events, width, bias=False)
+
+    def forward(
+        self, x: Tensor, events: Tensor, mask: Tensor, key_gate: Tensor, value_gate: Tensor
+    ) -> Tensor:
+        query = self.query(x).unflatten(1, (self.heads, -1)) * key_gate.unsqueeze(1)  # [B, heads, d]
+        w_k, w_v = (torch.unflatten(of.weight, 0, (self.heads, -1)) for of in (self.key, self.value))
+        asked = torch.einsum("bhd,hde->bhe", query, w_k) * query.shape[-1] ** -0.5
+        readable = mask | ~mask.any(dim=1, keepdim=True)  # as above
+        scores = (asked @ events.transpose(1, 2)).masked_fill(~readable.unsqueeze(1), -torch.inf)
+        seen = (scores.softmax(dim=-1) * mask.unsqueeze(1)) @ events  # [B, heads, width of an event]
+        return torch.einsum("bhe,hde->bhd", seen, w_v).flatten(1) * value_gate
+
+
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ModelSettingsError(f"{heads} attention heads do not divide a width of {width}; choose others")

@@ -27,6 +27,8 @@ class Inputs:
         sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days.
         mask: bool [B, L], True where there is an event.
         scenario_index: int64 [B], 0 for a scenario unseen in training.
+        activity: [B, D_activity], the columns of `user` that are no id's: how new and how active the user is.
+        indices: int64 [B, F_id], the index of each of `InputLayer.fields` in its vocabulary, 0 where hidden.
     """
 
     scenario: Tensor
@@ -36,6 +38,8 @@ class Inputs:
     sequence: Tensor
     mask: Tensor
     scenario_index: Tensor
+    activity: Tensor
+    indices: Tensor
 
     def of(self, *roles: Role) -> Tensor:
         """The columns of `roles` side by side, [B, D]; the sequence as the mean over its events."""
@@ -63,6 +67,9 @@ class InputLayer(nn.Module):
         spec: the columns and vocabularies.
         dim: width of every embedding.
         id_dropout: probability of hiding an id in training mode.
+
+    Attributes:
+        fields: the id and category fields, by role; their embeddings come first within the role.
     """
 
     offsets: Tensor
@@ -70,6 +77,8 @@ class InputLayer(nn.Module):
     droppable: Tensor
     id_order: Tensor
     numeric_order: Tensor
+    activity_order: Tensor
+    scenario_rows: Tensor
 
     def __init__(self, spec: InputSpec, dim: int, id_dropout: float = 0.0) -> None:
         super().__init__()
@@ -85,15 +94,14 @@ class InputLayer(nn.Module):
         self._id_counts = [sum(field.role is role for _, field in ids) for role in _FLAT_ROLES]
         self._numeric_counts = [sum(field.role is role for _, field in numerics) for role in _FLAT_ROLES]
         self._ages = spec.ages is not None
+        self.fields = [field for _, field in ids]
 
         # Derived from the spec, so not part of the saved weights.
         self._buffer("id_order", [i for i, _ in ids])
         self._buffer("numeric_order", [i for i, _ in numerics])
         self._buffer("offsets", [starts[field.table] for _, field in ids])
         self._buffer("sequence_offsets", [starts[field.table] for field in spec.sequences])
-        hideable = [
-            field.encoding is Encoding.ID and field.role in (Role.USER, Role.ITEM) for _, field in ids
-        ]
+        hideable = [f.encoding is Encoding.ID and f.role in (Role.USER, Role.ITEM) for f in self.fields]
         self.register_buffer("droppable", torch.tensor(hideable, dtype=torch.bool), persistent=False)
 
         self._columns = {
@@ -104,6 +112,11 @@ class InputLayer(nn.Module):
         self._columns[Role.SEQUENCE] = [field.column for field in spec.sequences for _ in range(dim)]
         if spec.ages is not None:
             self._columns[Role.SEQUENCE].append(spec.ages)
+        identities = {field.column for field in self.fields if field.encoding is Encoding.ID}
+        activity = [i for i, column in enumerate(self.columns(Role.USER)) if column not in identities]
+        self._buffer("activity_order", activity)
+        first = starts[spec.scenario_table]
+        self._buffer("scenario_rows", list(range(first, first + spec.scenarios)))
 
     def _buffer(self, name: str, values: list[int]) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
@@ -115,6 +128,16 @@ class InputLayer(nn.Module):
     def width(self, *roles: Role) -> int:
         """Number of columns of `Inputs.of(*roles)`."""
         return len(self.columns(*roles))
+
+    @property
+    def activity_width(self) -> int:
+        """Number of columns of `Inputs.activity`."""
+        return len(self.activity_order)
+
+    def scenarios(self) -> Tensor:
+        """The embedding of every scenario, [S, dim], as `Inputs.scenario_index` numbers them."""
+        embedded: Tensor = self.embedding(self.scenario_rows)
+        return embedded
 
     def forward(self, batch: Batch) -> Inputs:
         ids = batch.ids[:, self.id_order]
@@ -129,4 +152,5 @@ class InputLayer(nn.Module):
         sequence = self.embedding(batch.sequence + self.sequence_offsets).flatten(2)
         if self._ages:
             sequence = torch.cat([sequence, batch.ages.log1p().unsqueeze(-1)], dim=-1)
-        return Inputs(scenario, user, item, general, sequence, batch.mask, batch.scenario)
+        activity = user[:, self.activity_order]
+        return Inputs(scenario, user, item, general, sequence, batch.mask, batch.scenario, activity, ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _SCENARIO_SHARE = 0.1  # of a fresh layer's weights, by standard deviation; the rest is shared by all rows
 
@@ -15,7 +16,9 @@ class MetaLayer(nn.Module):
     own. Nothing normalises or squashes W and b. v_w starts as a dense layer (Glorot) and V_w small,
     so that a fresh layer is nearly the same for all scenarios.
 
-    Takes hidden [B, N, M, d] (M vectors of a row share the weights) and knowledge [B, R].
+    Takes hidden [G, N, M, d], or [G, M, d] that all N layers read, and knowledge [G, R]: M vectors share
+    the weights that a knowledge generates. `constant` [N, c] is what layer n reads behind every vector,
+    which is c narrower then. Gives [G, N, M, d].
 
     Source: M2M, arXiv 2201.06814, section 4.2.
     """
@@ -29,35 +32,85 @@ class MetaLayer(nn.Module):
         self.V_b = nn.Parameter(torch.empty(count, knowledge, width).normal_(std=small))
         self.v_b = nn.Parameter(torch.zeros(count, width))
 
-    def forward(self, hidden: Tensor, knowledge: Tensor) -> Tensor:
-        bias = torch.einsum("br,nrj->bnj", knowledge, self.V_b) + self.v_b
-        rank, width = self.V_w.shape[1:3]
-        # W h is linear in S~, so the products with all R matrices can be mixed in place of the
-        # matrices. What is smaller per row decides: M * R * d numbers, or W itself, d * d.
-        mix_products = hidden.shape[2] * rank < width
-        product = self._mix_products if mix_products else self._mix_matrices
-        return product(hidden, knowledge) + bias.unsqueeze(2)
+    def forward(self, hidden: Tensor, knowledge: Tensor, constant: Tensor | None = None) -> Tensor:
+        # What is shared by all is the matrix of one more piece of knowledge, which is always 1.
+        known = F.pad(knowledge, (0, 1), value=1.0)  # [G, R + 1]
+        matrices = torch.cat([self.V_w, self.v_w.unsqueeze(1)], dim=1)  # [N, R + 1, d, d]
+        biases = torch.cat([self.V_b, self.v_b.unsqueeze(1)], dim=1)  # [N, R + 1, d]
+        if constant is not None:
+            matrices, of_constant = matrices.tensor_split((hidden.shape[-1],), dim=2)
+            biases = biases + torch.einsum("ni,nrij->nrj", constant, of_constant)
+        # What is smaller per knowledge decides: the vectors times R + 1, or the matrices W.
+        weighted = hidden.shape[1:].numel() * known.shape[1] < matrices[:, 0].numel()
+        product = self._weigh_vectors if weighted else self._weigh_matrices
+        return product(hidden, known, matrices) + torch.einsum("gr,nrj->gnj", known, biases).unsqueeze(2)
 
-    def _mix_products(self, hidden: Tensor, knowledge: Tensor) -> Tensor:
-        """h^T W = sum_r S~_r (h^T V_r) + h^T v_w."""
-        products = torch.einsum("bnmi,nrij->bnmrj", hidden, self.V_w)
-        mixed = (knowledge[:, None, None, :, None] * products).sum(dim=3)
-        return mixed + torch.einsum("bnmi,nij->bnmj", hidden, self.v_w)
+    @staticmethod
+    def _weigh_vectors(hidden: Tensor, known: Tensor, matrices: Tensor) -> Tensor:
+        """h^T W = [S~_1 h, .., S~_R h, h]^T [V_1; ..; V_R; v]: linearity, and W never made."""
+        weights = known.view(-1, *[1] * (hidden.dim() - 2), known.shape[1], 1)
+        vectors = (weights * hidden.unsqueeze(-2)).flatten(-2)
+        equation = "gmk,nkj->gnmj" if hidden.dim() == 3 else "gnmk,nkj->gnmj"
+        return torch.einsum(equation, vectors, matrices.flatten(1, 2))
 
-    def _mix_matrices(self, hidden: Tensor, knowledge: Tensor) -> Tensor:
-        """h^T W with W generated for every row."""
-        weights = torch.einsum("br,nrij->bnij", knowledge, self.V_w) + self.v_w
-        return hidden @ weights
+    @staticmethod
+    def _weigh_matrices(hidden: Tensor, known: Tensor, matrices: Tensor) -> Tensor:
+        """h^T W, with W generated for every knowledge."""
+        weights = torch.einsum("gr,nrij->gnij", known, matrices)
+        return (hidden.unsqueeze(1) if hidden.dim() == 3 else hidden) @ weights
 
 
 class MetaUnit(nn.Module):
-    """`depth` meta layers, each followed by LeakyReLU: h = phi(W h + b), repeated."""
+    """`depth` meta layers, each followed by LeakyReLU: h = phi(W h + b), repeated.
+
+    Takes what the first layer takes, `constant` included.
+    """
 
     def __init__(self, count: int, knowledge: int, width: int, depth: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(MetaLayer(count, knowledge, width) for _ in range(depth))
 
-    def forward(self, hidden: Tensor, knowledge: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, knowledge: Tensor, constant: Tensor | None = None) -> Tensor:
         for layer in self.layers:
-            hidden = nn.functional.leaky_relu(layer(hidden, knowledge))
+            hidden = F.leaky_relu(layer(hidden, knowledge, constant))
+            constant = None
         return hidden
+
+
+class Tiles:
+    """Rows sorted into tiles of one group each, so that what the group determines is made once a tile.
+
+    The number of rows alone says how large and how many tiles are: each a quarter of a group's fair share
+    of the rows. So there are at most five times as many as groups, and about a quarter more places than rows.
+
+    Args:
+        group: int64 [B], each row's group, 0 to groups - 1.
+        groups: how many there are.
+
+    Attributes:
+        group: int64 [G], the group of each tile.
+    """
+
+    def __init__(self, group: Tensor, groups: int) -> None:
+        rows = group.shape[0]
+        size = rows // (4 * groups) + 1
+        self._shape = (rows // size + groups, size)
+        members = group.new_zeros(groups).index_add(0, group, torch.ones_like(group))
+        tiles = (members + size - 1) // size
+        ends = tiles.cumsum(0)
+        # A row's place: behind the tiles of the groups before, and the rows of its group before it.
+        by_group = group.argsort(stable=True)
+        shift = (ends - tiles) * size - (members.cumsum(0) - members)
+        place = torch.arange(rows, device=group.device) + shift[group[by_group]]
+        self._place = torch.empty_like(place).scatter(0, by_group, place)
+        numbers = torch.arange(self._shape[0], device=group.device)
+        self.group = torch.searchsorted(ends, numbers, right=True).clamp(max=groups - 1)
+
+    def split(self, x: Tensor) -> Tensor:
+        """The rows of x [B, ...] in their tiles, [G, rows of a tile, ...]; places without a row are zero."""
+        places = x.new_zeros(self._shape[0] * self._shape[1], *x.shape[1:])
+        return places.index_copy(0, self._place, x).view(*self._shape, *x.shape[1:])
+
+    def join(self, tiled: Tensor) -> Tensor:
+        """[G, rows of a tile, ...] as rows in their first order, [B, ...]."""
+        return tiled.flatten(0, 1).index_select(0, self._place)

@@ -22,10 +22,10 @@ class MLP(nn.Sequential):
 
 
 class ParallelLinear(nn.Module):
-    """N dense layers of one shape, each with weights of its own, computed as one batched product.
+    """N dense layers of one shape, each with weights of its own, computed as one product.
 
-    Takes [B, N, inputs], gives [B, N, outputs]; layer n reads and writes slice n. A task's tower
-    or an expert is one such slice.
+    Takes [B, N, inputs], of which layer n reads slice n, or [B, inputs], which all N layers read; gives
+    [B, N, outputs]. A task's tower or an expert is one such slice.
     """
 
     def __init__(self, count: int, inputs: int, outputs: int) -> None:
@@ -35,11 +35,14 @@ class ParallelLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(count, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("bni,nio->bno", x, self.weight) + self.bias
+        if x.dim() == 2:  # the N layers are one layer of N times the width, and x is never repeated
+            wide = self.weight.transpose(0, 1).flatten(1)
+            return torch.addmm(self.bias.flatten(), x, wide).view(-1, *self.bias.shape)
+        return torch.baddbmm(self.bias.unsqueeze(1), x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
 class ParallelMLP(nn.Sequential):
-    """N MLPs of one shape side by side: [B, N, inputs] to [B, N, widths[-1]]."""
+    """N MLPs of one shape side by side: [B, N, inputs], or [B, inputs] for all, to [B, N, widths[-1]]."""
 
     def __init__(
         self, count: int, inputs: int, widths: Sequence[int], activation: type[nn.Module] = nn.ReLU
@@ -48,6 +51,14 @@ class ParallelMLP(nn.Sequential):
         for narrow, wide in pairwise((inputs, *widths)):
             layers += [ParallelLinear(count, narrow, wide), activation()]
         super().__init__(*layers)
+
+
+class TaskTowers(ParallelMLP):
+    """A tower per task and its logit: [B, T, inputs], or [B, inputs] for all tasks, to logits [B, T]."""
+
+    def __init__(self, tasks: int, inputs: int, widths: Sequence[int]) -> None:
+        super().__init__(tasks, inputs, widths)
+        self.extend([ParallelLinear(tasks, (inputs, *widths)[-1], 1), nn.Flatten()])  # [B, T, 1] to [B, T]
 
 
 def repeated(x: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ from features.declarations.features import Role
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.towers import MLP, ParallelLinear, ParallelMLP, repeated
+from training.layers.towers import MLP, TaskTowers
 from training.models.base import Ranker
 
 
@@ -27,15 +27,12 @@ class SharedBottom(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig, *, tower: Sequence[int] = (32,)) -> None:
         super().__init__(spec, config)
-        self.tasks = len(spec.tasks)
         self.bottom = MLP(self.inputs.width(*Role), config.hidden)
-        self.towers = ParallelMLP(self.tasks, config.hidden[-1], tower)
-        self.out = ParallelLinear(self.tasks, (config.hidden[-1], *tower)[-1], 1)
+        self.towers = TaskTowers(len(spec.tasks), config.hidden[-1], tower)
 
     def forward(self, batch: Batch) -> Tensor:
-        shared = self.bottom(self.inputs(batch).of(*Role))
-        logits: Tensor = self.out(self.towers(repeated(shared, self.tasks)))
-        return logits.squeeze(-1)
+        logits: Tensor = self.towers(self.bottom(self.inputs(batch).of(*Role)))
+        return logits
 
 
 MODEL = SharedBottom

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from training.errors import ModelSettingsError
-from training.layers.attention import SelfAttention
+from training.layers.attention import GatedAttention, SelfAttention
 
-WIDTH, HEADS, LENGTH = 4, 2, 3
+WIDTH, HEADS, LENGTH, EVENT = 4, 2, 3, 3
 
 
 @pytest.fixture
@@ -80,3 +80,61 @@ def test_attention_of_a_row_is_the_same_when_its_neighbours_change(attention: Se
 def test_attention_says_so_when_the_heads_do_not_divide_the_width() -> None:
     with pytest.raises(ModelSettingsError, match="3 attention heads do not divide a width of 4"):
         SelfAttention(4, 3)
+
+
+def gated() -> GatedAttention:
+    torch.manual_seed(0)
+    return GatedAttention(5, EVENT, WIDTH, HEADS).double()
+
+
+def restated_gated(
+    attention: GatedAttention, x: torch.Tensor, events: torch.Tensor, keys: list[float], values: list[float]
+) -> list[float]:
+    """One row, head by head and event by event, with gates where the paper has them: on keys and values."""
+    size = WIDTH // HEADS
+    query = (attention.query.weight @ x + attention.query.bias).tolist()
+    joined: list[float] = []
+    for head in range(HEADS):
+        own = slice(head * size, (head + 1) * size)
+        weights, seen = [], []
+        for event in events:
+            key = (attention.key.weight[own] @ event).tolist()
+            value = (attention.value.weight[own] @ event).tolist()
+            key = [gate * k for gate, k in zip(keys, key, strict=True)]
+            seen.append([gate * v for gate, v in zip(values[own], value, strict=True)])
+            weights.append(exp(sum(q * k for q, k in zip(query[own], key, strict=True)) / sqrt(size)))
+        for column in range(size):
+            mixed = sum(w * v[column] for w, v in zip(weights, seen, strict=True))
+            joined.append(mixed / sum(weights) if weights else 0.0)
+    return joined
+
+
+def test_gated_attention_gates_keys_alike_in_all_heads_and_values_in_each() -> None:
+    attention = gated()
+    x, events = torch.randn(4, 5).double(), torch.randn(4, LENGTH, EVENT).double()
+    mask = torch.tensor([[True] * 3, [True, True, False], [False, True, False], [False] * 3])
+    keys, values = 2 * torch.rand(4, WIDTH // HEADS).double(), 2 * torch.rand(4, WIDTH).double()
+    seen = attention(x, events, mask, keys, values)
+    for row in range(4):
+        expected = restated_gated(
+            attention, x[row], events[row][mask[row]], keys[row].tolist(), values[row].tolist()
+        )
+        assert seen[row].tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_gated_attention_has_finite_gradients_when_a_row_has_no_events() -> None:
+    attention = gated()
+    events = torch.randn(2, LENGTH, EVENT, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True, True, False], [False] * 3])
+    gates = torch.ones(2, WIDTH // HEADS).double(), torch.ones(2, WIDTH).double()
+    output = attention(torch.randn(2, 5).double(), events, mask, *gates)
+    output.square().sum().backward()
+    assert output[1].tolist() == [0.0] * WIDTH
+    assert events.grad is not None
+    assert events.grad[0, :2].all()
+    assert not events.grad[~mask].any()
+
+
+def test_gated_attention_says_so_when_the_heads_do_not_divide_the_width() -> None:
+    with pytest.raises(ModelSettingsError, match="3 attention heads do not divide a width of 4"):
+        GatedAttention(5, EVENT, 4, 3)

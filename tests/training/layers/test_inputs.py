@@ -7,9 +7,9 @@ from math import log1p
 import pytest
 import torch
 
-from features.declarations.features import Role
+from features.declarations.features import Encoding, Role
 from training.data.batch import Batch
-from training.data.spec import InputSpec
+from training.data.spec import IdField, InputSpec
 from training.layers.inputs import InputLayer, masked_mean
 
 DIM = 3
@@ -123,6 +123,45 @@ def test_id_dropout_trains_the_row_of_unseen_ids(tiny_spec: InputSpec, random_ba
     assert grad is not None
     user_start = tiny_spec.tables["hour"]
     assert grad[user_start].abs().sum() > 0
+
+
+def test_activity_is_what_is_known_of_a_user_besides_ids(
+    tiny_spec: InputSpec, random_batch: MakeBatch
+) -> None:
+    category = IdField(column="is_new", role=Role.USER, encoding=Encoding.CATEGORY, table="is_new")
+    tables = {**tiny_spec.tables, "is_new": 3}
+    spec = tiny_spec.model_copy(update={"ids": (category, *tiny_spec.ids), "tables": tables})
+    batch = random_batch(rows=4)
+    ids = torch.cat([torch.tensor([[0], [1], [2], [1]]), batch.ids], dim=1)
+    layer = InputLayer(spec, DIM)
+    activity = layer(replace(batch, ids=ids)).activity
+    assert activity.shape == (4, layer.activity_width) == (4, DIM + 1)
+    start = sum(tiny_spec.tables.values())
+    assert torch.equal(activity[:, :DIM], layer.embedding.weight[start + ids[:, 0]])
+    assert torch.equal(activity[:, DIM], batch.numeric[:, 3])
+
+
+def test_indices_are_those_that_were_looked_up_hidden_ones_included(
+    tiny_spec: InputSpec, random_batch: MakeBatch
+) -> None:
+    torch.manual_seed(0)
+    layer = InputLayer(tiny_spec, DIM, id_dropout=0.5)
+    batch = random_batch(rows=50)
+    inputs = layer(batch)
+    position = [field.column for field in layer.fields].index("item_id")
+    index = inputs.indices[:, position]
+    assert 0 < (index == 0).sum() < 50
+    start = tiny_spec.tables["hour"] + tiny_spec.tables["user_id"]
+    assert torch.equal(inputs.item[:, :DIM], layer.embedding.weight[start + index])
+    assert torch.equal(index[index > 0], batch.ids[:, 2][index > 0])
+
+
+def test_scenarios_are_embedded_as_the_rows_of_each_are(
+    layer: InputLayer, tiny_spec: InputSpec, random_batch: MakeBatch
+) -> None:
+    inputs = layer(random_batch(dtype=torch.float64))
+    assert layer.scenarios().shape == (tiny_spec.scenarios, DIM)
+    assert torch.equal(layer.scenarios()[inputs.scenario_index], inputs.scenario[:, :DIM])
 
 
 def test_inputs_are_the_same_every_time_in_evaluation(tiny_spec: InputSpec, random_batch: MakeBatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.layers.meta import MetaLayer, MetaUnit
+from training.layers.meta import MetaLayer, MetaUnit, Tiles
 
 COUNT, WIDTH = 2, 6
 
@@ -32,16 +32,40 @@ def test_a_meta_layer_applies_the_weights_its_row_generates(vectors: int, knowle
                 assert torch.allclose(seen[row, unit, m], hidden[row, unit, m] @ weight + bias, atol=1e-12)
 
 
-def test_mixing_products_and_mixing_matrices_agree_in_value_and_gradient() -> None:
+@pytest.mark.parametrize("knowledge", [2, 9])
+def test_a_meta_layer_reads_what_all_layers_share_and_a_constant_behind_it_as_if_written_out(
+    knowledge: int,
+) -> None:
+    torch.manual_seed(0)
+    layer = randomised(MetaLayer(COUNT, knowledge, WIDTH))
+    known = torch.randn(4, knowledge, dtype=torch.float64)
+    shared, constant = (torch.randn(*shape, dtype=torch.float64) for shape in ((4, 3, 4), (COUNT, 2)))
+    results = []
+    for written_out in (False, True):
+        inputs = [shared.clone().requires_grad_(), constant.clone().requires_grad_()]
+        if written_out:
+            hidden, behind = inputs[0].unsqueeze(1), inputs[1].unsqueeze(1)
+            whole = torch.cat([hidden.expand(4, COUNT, 3, 4), behind.expand(4, COUNT, 3, 2)], dim=-1)
+            output = layer(whole, known)
+        else:
+            output = layer(inputs[0], known, inputs[1])
+        grads = torch.autograd.grad(output.square().sum(), [*inputs, *layer.parameters()])
+        results.append((output, *grads))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(COUNT, 2), (2,)])
+def test_weighing_vectors_and_weighing_matrices_agree_in_value_and_gradient(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     layer = randomised(MetaLayer(COUNT, 3, WIDTH))
     known = torch.randn(5, 3, dtype=torch.float64)
-    hidden = torch.randn(5, COUNT, 2, WIDTH, dtype=torch.float64)
+    hidden = torch.randn(5, *shape, WIDTH, dtype=torch.float64)
     results = []
-    for product in (layer._mix_products, layer._mix_matrices):
-        inputs = [hidden.clone().requires_grad_(), known.clone().requires_grad_()]
+    for product in (layer._weigh_vectors, layer._weigh_matrices):
+        inputs = [tensor.clone().requires_grad_() for tensor in (hidden, known, layer.V_w)]
         output = product(*inputs)
-        results.append((output, *torch.autograd.grad(output.square().sum(), [*inputs, layer.V_w, layer.v_w])))
+        results.append((output, *torch.autograd.grad(output.square().sum(), inputs)))
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, atol=1e-10)
 
@@ -82,3 +106,47 @@ def test_a_meta_unit_follows_every_layer_with_leaky_relu() -> None:
         expected = layer(expected, known)
         expected = torch.where(expected > 0, expected, 0.01 * expected)
     assert torch.equal(unit(hidden, known), expected)
+
+
+def groups_of(rows: int, groups: int, seed: int) -> torch.Tensor:
+    """Groups of very different sizes, some of them empty."""
+    random = torch.Generator().manual_seed(seed)
+    return (torch.rand(rows, generator=random).pow(3) * groups).long()
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(1, 1), (1, 5), (7, 3), (50, 4), (64, 16), (333, 2)])
+def test_every_tile_holds_rows_of_its_own_group_and_every_row_comes_back(rows: int, groups: int) -> None:
+    for seed in range(5):
+        group = groups_of(rows, groups, seed)
+        tiles = Tiles(group, groups)
+        numbers = torch.arange(1, rows + 1)
+        tiled = tiles.split(numbers)
+        assert tiled.shape[0] == len(tiles.group)
+        assert tiled.shape[0] <= 5 * groups + 1 or rows < 4 * groups
+        for tile, own in zip(tiled.tolist(), tiles.group.tolist(), strict=True):
+            assert all(group[number - 1] == own for number in tile if number)
+        assert sorted(n for n in tiled.flatten().tolist() if n) == numbers.tolist()
+        assert torch.equal(tiles.join(tiled), numbers)
+
+
+@pytest.mark.parametrize("rows", [1, 6, 200])
+def test_tiles_give_the_output_and_gradients_of_a_row_at_a_time(rows: int) -> None:
+    torch.manual_seed(0)
+    scenarios = 4
+    unit = MetaUnit(COUNT, 3, WIDTH, depth=2).double()
+    group = groups_of(rows, scenarios, seed=1)
+    hidden = torch.randn(rows, 2, WIDTH, dtype=torch.float64)
+    table = torch.randn(scenarios, 3, dtype=torch.float64)
+    results = []
+    for tiled in (False, True):
+        inputs = [hidden.clone().requires_grad_(), table.clone().requires_grad_()]
+        if tiled:
+            tiles = Tiles(group, scenarios)
+            vectors = tiles.split(inputs[0]).flatten(1, 2)  # [G, rows of a tile * 2, d]
+            output = unit(vectors, inputs[1][tiles.group]).unflatten(2, (-1, 2))
+            output = tiles.join(output.transpose(1, 2))
+        else:
+            output = unit(inputs[0], inputs[1][group])
+        results.append((output, *torch.autograd.grad(output.square().sum(), [*inputs, *unit.parameters()])))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-10)

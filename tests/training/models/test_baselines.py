@@ -44,9 +44,9 @@ def test_the_shared_bottom_feeds_a_tower_per_task(
         for layer in (model.bottom[0], model.bottom[2]):
             x = torch.relu(layer.weight @ x + layer.bias)
         for task in range(3):
-            tower = model.towers[0]
+            tower, out = model.towers[0], model.towers[2]
             hidden = torch.relu(tower.weight[task].T @ x + tower.bias[task])
-            expected = hidden @ model.out.weight[task, :, 0] + model.out.bias[task, 0]
+            expected = hidden @ out.weight[task, :, 0] + out.bias[task, 0]
             assert logits[row, task].item() == pytest.approx(expected.item(), rel=1e-12)
 
 
@@ -57,7 +57,7 @@ def test_one_tasks_labels_train_the_bottom_and_its_own_tower_only(
     model = SharedBottom(tiny_spec, tiny_config)
     model(random_batch())[:, 1].sum().backward()
     assert model.bottom[0].weight.grad.any()
-    for layer in (model.towers[0], model.out):
+    for layer in (model.towers[0], model.towers[2]):
         assert [bool(grad.any()) for grad in layer.weight.grad] == [False, True, False]
 
 

@@ -67,7 +67,7 @@ def test_every_parameter_gets_a_gradient_after_at_most_one_step(
 
     # A fresh gate's last layer is zero, so what lies before it learns from the second step on.
     gates = [name for name, module in model.named_modules() if isinstance(module, GateNU)]
-    asleep = {f"{gate}.hidden.{name}" for gate in gates for name in ("weight", "bias")}
+    asleep = {f"{gate}.hidden.{parameter}" for gate in gates for parameter in ("weight", "bias")}
     assert without_gradient() == asleep
     optimizer.step()
     assert without_gradient() == set()
@@ -122,8 +122,7 @@ def test_a_hidden_id_scores_as_an_unseen_one(
     hideable = [f.encoding is Encoding.ID and f.role.value in ("user", "item") for f in tiny_spec.ids]
     unseen = model(replace(batch, ids=batch.ids.masked_fill(torch.tensor(hideable), 0)))
     model.inputs.id_dropout = 1.0
-    model.inputs.train()  # alone: some layers learn statistics of a training batch
-    assert torch.allclose(model(batch), unseen, rtol=0, atol=1e-12)
+    assert torch.allclose(model.train()(batch), unseen, rtol=0, atol=1e-12)
 
 
 def test_a_score_is_finite_when_nobody_has_a_history(model: Ranker, random_batch: MakeBatch) -> None:

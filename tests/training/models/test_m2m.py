@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
+from training.errors import ModelSettingsError
 from training.layers.meta import MetaUnit
 from training.models.m2m import M2M
 
@@ -89,6 +90,83 @@ def test_m2m_is_the_papers_equations(model: M2M, random_batch: MakeBatch) -> Non
     logits = model(batch)
     for row in range(8):
         assert logits[row].tolist() == pytest.approx(m2m_restated(model, batch, row), rel=1e-9)
+
+
+@pytest.fixture
+def of_scenario(tiny_spec: InputSpec, tiny_config: TrainConfig) -> M2M:
+    """As above, with knowledge of the scenario alone."""
+    torch.manual_seed(0)
+    settings = {"experts": 2, "knowledge": 3, "attention": 4, "meta_depth": 2, "knowledge_of": "scenario"}
+    model = M2M(tiny_spec, tiny_config, **settings).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return model
+
+
+def a_row_at_a_time(model: M2M, batch: Batch) -> Tensor:
+    """The logits, with the meta units' weights generated for every row."""
+    inputs = model.inputs(batch)
+    experts = model.experts(model._backbone(inputs)).unsqueeze(1)
+    knowledge = model.knowledge(inputs.scenario[:, :3])
+    return model.out(model._known(experts, knowledge).squeeze(1)).squeeze(-1)
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+def test_weights_made_once_for_many_rows_give_the_logits_and_gradients_of_weights_made_for_each(
+    of_scenario: M2M, random_batch: MakeBatch, rows: int
+) -> None:
+    batch = random_batch(rows=rows, dtype=torch.float64)
+    results = []
+    for logits in (of_scenario(batch), a_row_at_a_time(of_scenario, batch)):
+        parameters = list(of_scenario.parameters())
+        results.append((logits, *torch.autograd.grad(logits.square().sum(), parameters)))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_fewer_matrices_are_made_than_rows_when_scenarios_share_them(
+    tiny_spec: InputSpec, random_batch: MakeBatch
+) -> None:
+    model = M2M(tiny_spec, TrainConfig(embedding_dim=3, hidden=(8, 16)), knowledge_of="scenario")
+    made: list[Tensor] = []
+    for unit in model.meta_tower:
+        unit.register_forward_pre_hook(lambda module, inputs: made.append(inputs[1]))
+    model(random_batch(rows=256))
+    assert [len(knowledge) for knowledge in made] == [19, 19]  # 256 // 17 + 4 scenarios
+
+
+def test_an_exported_m2m_scores_as_the_one_that_shares_weights_within_scenarios(
+    of_scenario: M2M, random_batch: MakeBatch
+) -> None:
+    class Exported(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = of_scenario
+
+        def forward(
+            self, ids: Tensor, numeric: Tensor, sequence: Tensor, ages: Tensor, mask: Tensor
+        ) -> Tensor:
+            return of_scenario(Batch(ids, numeric, sequence, ages, mask, ids[:, 3], numeric[:, :0]))
+
+    def arguments(batch: Batch) -> tuple[Tensor, ...]:
+        return batch.ids, batch.numeric, batch.sequence, batch.ages, batch.mask
+
+    rows = torch.export.Dim("rows")
+    program = torch.export.export(
+        Exported(), arguments(random_batch(rows=7, dtype=torch.float64)), dynamic_shapes=({0: rows},) * 5
+    )
+    batch = random_batch(rows=30, seed=1, dtype=torch.float64)
+    assert torch.allclose(program.module()(*arguments(batch)), of_scenario(batch), rtol=0, atol=1e-12)
+
+
+def test_m2m_says_so_when_it_is_to_know_of_something_else(
+    tiny_spec: InputSpec, tiny_config: TrainConfig
+) -> None:
+    with pytest.raises(
+        ModelSettingsError, match=r"knowledge of 'item'; set knowledge_of to user .* scenario"
+    ):
+        M2M(tiny_spec, tiny_config, knowledge_of="item")
 
 
 def test_a_task_view_is_the_same_in_every_scenario(model: M2M, random_batch: MakeBatch) -> None:
