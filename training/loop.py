@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
-from training.data.arrays import EncodedArrays
+from training.data.source import Source
 from training.errors import DivergedError
 from training.losses import masked_bce
 from training.metrics import auc
 from training.optimizers import make_optimizers
-from training.score import BATCH_SIZE, logits, probabilities
+from training.score import BATCH_SIZE, logits_and_labels, probabilities
 
 CHECK_STEPS = 50
 """How often the loss is looked at; each look waits for the GPU."""
@@ -94,7 +94,7 @@ def use_available_cores() -> None:
 
 def train(
     model: nn.Module,
-    arrays: EncodedArrays,
+    source: Source,
     config: TrainConfig,
     *,
     device: torch.device,
@@ -114,7 +114,7 @@ def train(
         DivergedError: the loss became NaN or infinite.
     """
     torch.manual_seed(config.seed)
-    run = _Run(model.to(device), arrays, config, device, watcher or Unwatched())
+    run = _Run(model.to(device), source, config, device, watcher or Unwatched())
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         run.restore(state)
     if device.type == "cuda":
@@ -138,7 +138,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        arrays: EncodedArrays,
+        source: Source,
         config: TrainConfig,
         device: torch.device,
         watcher: Watcher,
@@ -146,7 +146,7 @@ class _Run:
         self.progress = _Progress()
         self.best: dict[str, Tensor] = {}
         self._model = model
-        self._arrays = arrays
+        self._source = source
         self._config = config
         self._device = device
         self._watcher = watcher
@@ -158,10 +158,10 @@ class _Run:
     def steps(self) -> Iterator[None]:
         """Take the steps that the epoch still lacks, one at each turn."""
         progress, config = self.progress, self._config
-        self._watcher.epoch_started(progress.epoch, config.epochs, self._arrays.rows("train"))
+        self._watcher.epoch_started(progress.epoch, config.epochs, self._source.rows("train"))
         self._watcher.advanced(progress.batch * config.batch_size)
         self._model.train()
-        for batch in self._arrays.shuffled_batches(
+        for batch in self._source.shuffled_batches(
             "train", config.batch_size, self._device,
             seed=config.seed, epoch=progress.epoch, skip=progress.batch,
         ):  # fmt: skip
@@ -186,20 +186,20 @@ class _Run:
     def end_epoch(self) -> None:
         """Validate, keep the weights if they are the best so far, and turn to the next epoch."""
         progress = self.progress
-        labels = self._arrays.column("labels", "validation")
+        rows = self._source.batches("validation", BATCH_SIZE, self._device)
         with self._autocast():
-            values = logits(self._model, self._arrays.batches("validation", BATCH_SIZE, self._device))
-        validation_loss = float(masked_bce(values.double(), torch.from_numpy(labels).double()))
+            values, known = logits_and_labels(self._model, rows)
+        validation_loss = float(masked_bce(values.double(), known.double()))
         if not math.isfinite(validation_loss):
             raise DivergedError(
                 f"the validation loss is {validation_loss} after epoch {progress.epoch}; "
                 f"lower train.lr in params.yaml"
             )
-        scores = probabilities(values)
+        scores, labels = probabilities(values), known.numpy()
         point = CurvePoint(
             epoch=progress.epoch,
             step=progress.step,
-            train_loss=float(self._loss_sum) / self._arrays.rows("train"),
+            train_loss=float(self._loss_sum) / self._source.rows("train"),
             validation_loss=validation_loss,
             auc=tuple(_known_auc(labels[:, task], scores[:, task]) for task in range(labels.shape[1])),
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from training.data.batch import Batch
 from training.data.encode import SPLITS, Encoder
 from training.data.errors import EncodedDataError
+from training.data.source import WHOLE
 from training.sealed import SealError, fingerprint
 
 _GATHERED = ("ids", "numeric", "sequence", "ages", "mask", "scenario", "labels")
@@ -71,22 +72,14 @@ class EncodedArrays:
             yield self._batch(split, slice(start, start + size), device)
 
     def shuffled_batches(
-        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0
-    ) -> Iterator[Batch]:
-        """All rows of `split` once, in an order that depends on `seed` and `epoch` only.
-
-        Args:
-            split: name of the split.
-            size: rows per batch; the last one may be smaller.
-            device: where the tensors go.
-            seed: of the run.
-            epoch: every epoch has an order of its own.
-            skip: batches to leave out at the start, when a run goes on where it was interrupted.
-        """
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
+        part: slice = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """All rows of `split` once, in an order of each epoch's own; see `Source`."""
         order = np.random.default_rng([seed, epoch]).permutation(self.rows(split))
         for start in range(skip * size, len(order), size):
             # One vectorised gather an array; NumPy's is several times faster than torch's on rows this wide.
-            yield self._batch(split, order[start : start + size], device)
+            yield self._batch(split, order[start : start + size][part], device)
 
     def _batch(self, split: str, rows: slice | NDArray[np.int64], device: torch.device) -> Batch:
         return Batch.of({name: self.column(name, split)[rows] for name in _GATHERED}, device)

@@ -1,0 +1,41 @@
+"""What the training loop asks of the rows it trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+
+from training.data.batch import Batch
+
+WHOLE = slice(None)
+
+
+class Source(Protocol):
+    """Encoded rows in named splits, a batch at a time."""
+
+    def rows(self, split: str) -> int:
+        """Number of rows of `split`."""
+        ...
+
+    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
+        """All rows of `split` in order of time, `size` at a time; the last batch may be smaller."""
+        ...
+
+    def shuffled_batches(
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
+        part: slice = WHOLE,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """All rows of `split` once, in an order that depends on `seed` and `epoch` only.
+
+        Args:
+            split: name of the split.
+            size: rows per batch; the last one may be smaller.
+            device: where the tensors go.
+            seed: of the run.
+            epoch: every epoch has an order of its own.
+            skip: batches to leave out at the start, when a run goes on where it was interrupted.
+            part: of each batch's rows, those to give; where several processes share a batch.
+        """
+        ...
