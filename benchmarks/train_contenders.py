@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -55,13 +55,15 @@ class RowDictSource:
     def rows(self, split: str) -> int:
         return self._arrays.rows(split)
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
-        return self._arrays.batches(split, size, device)
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        return self._arrays.batches(split, size, device, part=part)
 
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Generator[Batch]:  # fmt: skip
         for fields in DataLoader(self._rows, batch_size=size, shuffle=True):
             yield self._batch(fields).to(device)
 

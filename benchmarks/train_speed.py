@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import count, repeat
 
@@ -28,13 +28,15 @@ class InMemory:
     def rows(self, split: str) -> int:
         return self._source.rows(split)
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
-        return self._source.batches(split, size, device)
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        return self._source.batches(split, size, device, part=part)
 
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Generator[Batch]:  # fmt: skip
         if self._batch is None:
             self._batch = next(
                 iter(self._source.shuffled_batches(split, size, device, seed=seed, epoch=epoch))
@@ -51,13 +53,15 @@ class Endless:
     def rows(self, split: str) -> int:
         return self._source.rows(split)
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
-        return self._source.batches(split, size, device)
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        return self._source.batches(split, size, device, part=part)
 
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Generator[Batch]:  # fmt: skip
         for turn in count(epoch):
             yield from self._source.shuffled_batches(split, size, device, seed=seed, epoch=turn)
 

@@ -14,9 +14,12 @@ from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
+from training.artifact import Card
 from training.data.arrays import EncodedArrays
-from training.loop import CurvePoint
+from training.distributed import leads
+from training.loop import CurvePoint, Unwatched, Watcher, Watchers
 from training.run import run
+from training.tensorboard import TensorBoard
 
 _LICENCES = {
     "kuairand-pure": "CC BY-SA 4.0 (Gao et al., KuaiRand, CIKM 2022, https://kuairand.com).",
@@ -31,27 +34,22 @@ _LICENCES = {
 def train(settings: Settings, ds: date, model: str) -> None:
     """Train `model` on the training set of the run that ends on `ds`.
 
-    A run that was killed goes on from its checkpoint and ends in the same weights.
+    A run that was killed goes on from its checkpoint and ends in the same weights. Processes that
+    torchrun started train one model together; the first one of them writes and reports.
 
     Raises:
         NotValidatedError: the training set has not passed its gate, or was not encoded since.
         UnknownModelError: there is no such model.
         DivergedError: the loss became NaN or infinite.
     """
+    if not leads():
+        _run(settings, ds, model, validated_arrays(settings, ds), Unwatched())
+        return
     with stage(settings, f"train_{model}", ds) as facts:
         arrays = validated_arrays(settings, ds)
-        with _Bar(model) as bar:
-            card = run(
-                model,
-                arrays,
-                settings.models / model / f"ds={ds}",
-                settings.params.train,
-                dataset=settings.dataset,
-                licence=_LICENCES.get(settings.dataset, "As the owner of the log says."),
-                checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
-                device=settings.device,
-                watcher=bar,
-            )
+        events = settings.runs / "tensorboard" / f"ds={ds}" / model
+        with _Bar(model) as bar, TensorBoard(events, arrays.encoder.spec.tasks) as curves:
+            card = _run(settings, ds, model, arrays, Watchers(bar, curves))
         facts |= {
             "rows": card.rows["train"],
             "parameters": card.parameters,
@@ -59,6 +57,20 @@ def train(settings: Settings, ds: date, model: str) -> None:
             "best_epoch": card.best_epoch,
             "validation_loss": card.validation_loss,
         }
+
+
+def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watcher: Watcher) -> Card:
+    return run(
+        model,
+        arrays,
+        settings.models / model / f"ds={ds}",
+        settings.params.train,
+        dataset=settings.dataset,
+        licence=_LICENCES.get(settings.dataset, "As the owner of the log says."),
+        checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
+        device=settings.device,
+        watcher=watcher,
+    )
 
 
 def validated_arrays(settings: Settings, ds: date) -> EncodedArrays:

@@ -11,6 +11,7 @@ from training.artifact import Card, write_model
 from training.checkpoint import Checkpoint, identity_of
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
+from training.distributed import joined, leads, processes
 from training.loop import CHECKPOINT_STEPS, Watcher, find_device, train, use_available_cores
 from training.models.build import build
 from training.score import BATCH_SIZE, score
@@ -30,6 +31,8 @@ def run(
     checkpoint_steps: int = CHECKPOINT_STEPS,
 ) -> Card:
     """Train the model `name`, score the test days and write both to `target`.
+
+    Processes that torchrun started train it together, and the first one of them writes.
 
     Args:
         name: a model of training/models.
@@ -60,13 +63,15 @@ def run(
             spec=spec.model_dump(mode="json"),
             data=arrays.fingerprint,
             device=where.type,
+            processes=processes(),
             torch=torch.__version__,
         ),
     )
-    curve = train(
-        model, arrays, config,
-        device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
-    )  # fmt: skip
+    with joined(where):
+        curve = train(
+            model, arrays, config,
+            device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
+        )  # fmt: skip
     best = min(curve, key=lambda point: point.validation_loss)
     card = Card(
         model=name,
@@ -86,6 +91,8 @@ def run(
         },
         licence=licence,
     )
+    if not leads():
+        return card
     predictions = score(model, arrays.batches("test", BATCH_SIZE, where))
     write_model(target, model, arrays.encoder, config, card, curve, predictions)
     checkpoint.remove()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,18 @@ class EncodedArrays:
         """Number of rows of `split`."""
         return len(self.column("ids", split))
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
         """All rows of `split` in order of time, `size` at a time; the last batch may be smaller."""
         for start in range(0, self.rows(split), size):
-            yield self._batch(split, slice(start, start + size), device)
+            rows = range(start, min(start + size, self.rows(split)))[part]
+            yield self._batch(split, slice(rows.start, rows.stop, rows.step), device)
 
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Generator[Batch]:  # fmt: skip
         """All rows of `split` once, in an order of each epoch's own; see `Source`."""
         order = np.random.default_rng([seed, epoch]).permutation(self.rows(split))
         for start in range(skip * size, len(order), size):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 import torch
@@ -19,14 +19,23 @@ class Source(Protocol):
         """Number of rows of `split`."""
         ...
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
-        """All rows of `split` in order of time, `size` at a time; the last batch may be smaller."""
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        """All rows of `split` in order of time, `size` at a time; the last batch may be smaller.
+
+        Args:
+            split: name of the split.
+            size: rows per batch.
+            device: where the tensors go.
+            part: of each batch's rows, those to give; where several processes share a batch.
+        """
         ...
 
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
-    ) -> Iterator[Batch]:  # fmt: skip
+    ) -> Generator[Batch]:  # fmt: skip
         """All rows of `split` once, in an order that depends on `seed` and `epoch` only.
 
         Args:
