@@ -9,6 +9,7 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemai
 from rich.text import Text
 
 from pipelines.console import progress, stage
+from pipelines.days import Days
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
@@ -16,6 +17,8 @@ from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
 from training.artifact import Card
 from training.data.arrays import EncodedArrays
+from training.data.source import TrainingSet
+from training.data.streams import ParquetStream
 from training.distributed import leads
 from training.loop import CurvePoint, Unwatched, Watcher, Watchers
 from training.run import run
@@ -62,7 +65,7 @@ def train(settings: Settings, ds: date, model: str) -> None:
 def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watcher: Watcher) -> Card:
     return run(
         model,
-        arrays,
+        _source(settings, ds, arrays),
         settings.models / model / f"ds={ds}",
         settings.params.train,
         dataset=settings.dataset,
@@ -70,6 +73,20 @@ def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watche
         checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
         device=settings.device,
         watcher=watcher,
+    )
+
+
+def _source(settings: Settings, ds: date, arrays: EncodedArrays) -> TrainingSet:
+    """The arrays, or the files they were encoded from if those are to be streamed."""
+    buffer = settings.params.train.shuffle_buffer
+    if buffer == 0:
+        return arrays
+    return ParquetStream(
+        Lake(settings.lake).files(training_set(settings.params.features.service), Days.one(ds)),
+        arrays.encoder,
+        settings.dataset_params.split.days(ds),
+        buffer=buffer,
+        fingerprint=arrays.fingerprint,
     )
 
 

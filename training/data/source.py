@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from training.data.batch import Batch
+from training.data.encode import Encoder
 
 WHOLE = slice(None)
 
@@ -48,3 +49,17 @@ class Source(Protocol):
             part: of each batch's rows, those to give; where several processes share a batch.
         """
         ...
+
+
+class TrainingSet(Source, Protocol):
+    """A source that says what it is.
+
+    Attributes:
+        encoder: what the rows were encoded with.
+        fingerprint: stands for all of its contents.
+        days: split name to its first and last day, ISO text.
+    """
+
+    encoder: Encoder
+    fingerprint: str
+    days: dict[str, tuple[str, str]]
