@@ -39,7 +39,7 @@ from training.models.build import available, build
 
 MODELS = ("shared_bottom", "mmoe", "ppnet", "pepnet", "m2m")
 THREADS = (1, 2)
-STEPS, TURNS = 4, 3
+STEPS, TURNS = 3, 3
 EXPERTS, TOWER = 4, [32]
 CONFIG = TrainConfig(
     batch_size=4096,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,11 @@ from benchmarks.train_speed import Clock, Speed, in_turns
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
-from training.layers.meta import MetaLayer
+from training.layers import meta
 from training.losses import masked_bce
 from training.models.build import available, build
 
 BATCH, STEPS, TURNS = 4096, 3, 3
-SCENARIOS = (3, 10)
 WIDTH, KNOWLEDGE = 64, 8
 
 
@@ -30,7 +29,7 @@ def layer_ratios() -> dict[str, float]:
     if "ppnet" in available():
         ratios["ppnet_routed_vs_masked"] = _routed_vs_masked(3)
         ratios["ppnet_routed_vs_masked_10_scenarios"] = _routed_vs_masked(10)
-    if find_spec("training.layers.routing"):
+    if hasattr(meta, "Tiles"):
         ratios |= _generated_weights()
     return ratios
 
@@ -78,41 +77,34 @@ class MaskedPPNet(nn.Module):
         self.routed = routed
 
     def forward(self, batch: Batch) -> Tensor:
-        from training.models import ppnet
-
-        inputs = self.routed.inputs(batch)
-        every = EveryScenario(inputs.scenario_index, self.routed.spec.scenarios)
-        priors, general = inputs.of(*ppnet._PRIORS), inputs.of(*ppnet._GENERAL)
-        towers = self.routed._towers(every.to_tiles(priors), every.to_tiles(general), every)
-        return every.to_rows(towers)
+        with patch("training.models.ppnet.route", EveryScenario):
+            return self.routed(batch)
 
 
 def _generated_weights() -> dict[str, float]:
-    """M2M's meta layer for priors of ten scenarios: weights once per distinct prior, per row, or never."""
-    from training.layers.routing import route
-
-    layer, distinct = MetaLayer(1, KNOWLEDGE, WIDTH), torch.randn(10, KNOWLEDGE)
+    """M2M's meta layer, priors of ten scenarios: weights generated once a tile, for every row, or never."""
+    layer, distinct = meta.MetaLayer(1, KNOWLEDGE, WIDTH), torch.randn(10, KNOWLEDGE)
     scenario = torch.multinomial(torch.tensor([0.75] + [0.25 / 9] * 9), BATCH, replacement=True)
-    hidden = torch.randn(BATCH, 1, 1, WIDTH)
+    hidden = torch.randn(BATCH, WIDTH)
     knowledge = distinct[scenario]
 
     def shared() -> Tensor:
-        weights = torch.einsum("sr,rij->sij", distinct, layer.V_w[0]) + layer.v_w[0]
-        biases = torch.einsum("sr,rj->sj", distinct, layer.V_b[0]) + layer.v_b[0]
-        routes = route(scenario, len(distinct))
-        return routes.to_rows(routes.product(routes.to_tiles(hidden[:, 0, 0]), weights, biases))
+        tiles = meta.Tiles(scenario, len(distinct))
+        return tiles.join(layer(tiles.split(hidden), distinct[tiles.group]).squeeze(1))
+
+    def weighed() -> Tensor:
+        return layer(hidden[:, None, None], knowledge).flatten(1)
 
     def per_row() -> Tensor:
-        weights = torch.einsum("br,nrij->bnij", knowledge, layer.V_w) + layer.v_w
-        biases = torch.einsum("br,nrj->bnj", knowledge, layer.V_b) + layer.v_b
-        return (hidden @ weights + biases.unsqueeze(2))[:, 0, 0]
+        weights = torch.einsum("br,rij->bij", knowledge, layer.V_w[0]) + layer.v_w[0]
+        return (hidden.unsqueeze(1) @ weights).squeeze(1) + knowledge @ layer.V_b[0] + layer.v_b[0]
 
-    torch.testing.assert_close(shared(), per_row(), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(layer(hidden, knowledge)[:, 0, 0], per_row(), rtol=1e-3, atol=1e-4)
+    for way in (shared, weighed):
+        torch.testing.assert_close(way(), per_row(), rtol=1e-3, atol=1e-4)
     speeds = in_turns(
         {
-            "shared": lambda: _speed(lambda: shared().sum(), steps=30),
-            "layer": lambda: _speed(lambda: layer(hidden, knowledge).sum(), steps=10),
+            "shared": lambda: _speed(lambda: shared().sum(), steps=20),
+            "weighed": lambda: _speed(lambda: weighed().sum(), steps=10),
             "per row": lambda: _speed(lambda: per_row().sum()),
         },
         TURNS,
@@ -120,7 +112,7 @@ def _generated_weights() -> dict[str, float]:
     cpu = {name: speed["rows/CPU s"] for name, speed in speeds.items()}
     return {
         "m2m_shared_vs_per_row": cpu["shared"] / cpu["per row"],
-        "m2m_layer_vs_per_row": cpu["layer"] / cpu["per row"],
+        "m2m_row_priors_vs_per_row": cpu["weighed"] / cpu["per row"],
     }
 
 

@@ -101,7 +101,7 @@ class Clock:
     def speed(self, rows: int) -> Speed:
         """The speed, where each step took `rows` rows."""
         wall, cpu = np.median(np.diff(self._ticks[self._warm_up :], axis=0), axis=0)
-        return Speed(rows / wall, rows / cpu)
+        return Speed(float(rows / wall), float(rows / cpu))
 
 
 Contender = Callable[[], Speed]
