@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-meta lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-meta lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -64,6 +64,9 @@ bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own 
 
 bench-scale: .venv/.ready ## a day of a log of 100 million events, and every stage on growing logs (long, 10 GB)
 	$(PY) -m benchmarks.scale
+
+bench-train: .venv/.ready ## training beside the same networks fed from memory, and beside torch-rechub
+	OMP_WAIT_POLICY=passive $(PY) -m benchmarks.train
 
 bench-meta: .venv/.ready ## weights that the scenario generates: a matrix a row, by linearity, or once a tile of rows
 	$(PY) -m benchmarks.meta

@@ -336,3 +336,7 @@ def main() -> NoReturn:
         Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     sys.exit(0)
+
+
+if __name__ == "__main__":  # for torchrun, which starts modules
+    main()

@@ -9,14 +9,20 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemai
 from rich.text import Text
 
 from pipelines.console import progress, stage
+from pipelines.days import Days
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
+from training.artifact import Card
 from training.data.arrays import EncodedArrays
-from training.loop import CurvePoint
+from training.data.source import TrainingSet
+from training.data.streams import ParquetStream
+from training.distributed import leads
+from training.loop import CurvePoint, Unwatched, Watcher, Watchers
 from training.run import run
+from training.tensorboard import TensorBoard
 
 _LICENCES = {
     "kuairand-pure": "CC BY-SA 4.0 (Gao et al., KuaiRand, CIKM 2022, https://kuairand.com).",
@@ -31,27 +37,22 @@ _LICENCES = {
 def train(settings: Settings, ds: date, model: str) -> None:
     """Train `model` on the training set of the run that ends on `ds`.
 
-    A run that was killed goes on from its checkpoint and ends in the same weights.
+    A run that was killed goes on from its checkpoint and ends in the same weights. Processes that
+    torchrun started train one model together; the first one of them writes and reports.
 
     Raises:
         NotValidatedError: the training set has not passed its gate, or was not encoded since.
         UnknownModelError: there is no such model.
         DivergedError: the loss became NaN or infinite.
     """
+    if not leads():
+        _run(settings, ds, model, validated_arrays(settings, ds), Unwatched())
+        return
     with stage(settings, f"train_{model}", ds) as facts:
         arrays = validated_arrays(settings, ds)
-        with _Bar(model) as bar:
-            card = run(
-                model,
-                arrays,
-                settings.models / model / f"ds={ds}",
-                settings.params.train,
-                dataset=settings.dataset,
-                licence=_LICENCES.get(settings.dataset, "As the owner of the log says."),
-                checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
-                device=settings.device,
-                watcher=bar,
-            )
+        events = settings.runs / "tensorboard" / f"ds={ds}" / model
+        with _Bar(model) as bar, TensorBoard(events, arrays.encoder.spec.tasks) as curves:
+            card = _run(settings, ds, model, arrays, Watchers(bar, curves))
         facts |= {
             "rows": card.rows["train"],
             "parameters": card.parameters,
@@ -59,6 +60,34 @@ def train(settings: Settings, ds: date, model: str) -> None:
             "best_epoch": card.best_epoch,
             "validation_loss": card.validation_loss,
         }
+
+
+def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watcher: Watcher) -> Card:
+    return run(
+        model,
+        _source(settings, ds, arrays),
+        settings.models / model / f"ds={ds}",
+        settings.params.train,
+        dataset=settings.dataset,
+        licence=_LICENCES.get(settings.dataset, "As the owner of the log says."),
+        checkpoints=settings.runs / "checkpoints" / f"ds={ds}",
+        device=settings.device,
+        watcher=watcher,
+    )
+
+
+def _source(settings: Settings, ds: date, arrays: EncodedArrays) -> TrainingSet:
+    """The arrays, or the files they were encoded from if those are to be streamed."""
+    buffer = settings.params.train.shuffle_buffer
+    if buffer == 0:
+        return arrays
+    return ParquetStream(
+        Lake(settings.lake).files(training_set(settings.params.features.service), Days.one(ds)),
+        arrays.encoder,
+        settings.dataset_params.split.days(ds),
+        buffer=buffer,
+        fingerprint=arrays.fingerprint,
+    )
 
 
 def validated_arrays(settings: Settings, ds: date) -> EncodedArrays:

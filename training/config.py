@@ -19,7 +19,13 @@ class TrainConfig(BaseModel):
         patience: epochs without a better validation loss before training stops.
         lr, embedding_lr: learning rates of the network and of the embedding tables.
         weight_decay: of the network only (decoupled).
+        embedding_decay: of the embedding rows that a batch reads (decoupled); above 0, tables of every size
+            are stepped by rows.
+        ema_decay: 0, or share of the weights' running mean that a step keeps; the mean is then what is
+            validated and kept.
         id_dropout: share of ids replaced by "unseen" in training, 0 to 1.
+        shuffle_buffer: 0 to read the encoded arrays; or, where those are larger than memory, rows to shuffle
+            among while the training set's Parquet files are read.
         models: model name to its own settings.
     """
 
@@ -34,7 +40,10 @@ class TrainConfig(BaseModel):
     lr: float = Field(default=1e-3, gt=0.0)
     embedding_lr: float = Field(default=1e-3, gt=0.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
+    embedding_decay: float = Field(default=0.0, ge=0.0)
+    ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
     id_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    shuffle_buffer: int = Field(default=0, ge=0)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -13,18 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.averaging import WeightMean
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
-from training.data.arrays import EncodedArrays
+from training.data.batch import Batch
+from training.data.prefetch import prefetched
+from training.data.source import Source
+from training.distributed import everyones, leads, local_rank, part, processes, rank, replicated, total
 from training.errors import DivergedError
-from training.losses import masked_bce
+from training.losses import labelled, masked_bce
 from training.metrics import auc
 from training.optimizers import make_optimizers
-from training.score import BATCH_SIZE, logits, probabilities
+from training.score import BATCH_SIZE, logits_and_labels, probabilities
 
 CHECK_STEPS = 50
 """How often the loss is looked at; each look waits for the GPU."""
 CHECKPOINT_STEPS = 500
+PREFETCHED = 2
+"""Batches gathered ahead for a GPU. On the CPU the thread would take from the network what it gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class CurvePoint:
 
 
 class Watcher(Protocol):
-    """Is told how training goes; for a progress bar."""
+    """Is told how training goes; for a progress bar, or curves."""
 
     def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
     def advanced(self, rows: int) -> None: ...
@@ -60,6 +66,25 @@ class Unwatched:
     def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
     def advanced(self, rows: int) -> None: ...
     def epoch_ended(self, point: CurvePoint) -> None: ...
+
+
+class Watchers:
+    """Tells several watchers, in order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def epoch_started(self, epoch: int, epochs: int, rows: int) -> None:
+        for watcher in self._watchers:
+            watcher.epoch_started(epoch, epochs, rows)
+
+    def advanced(self, rows: int) -> None:
+        for watcher in self._watchers:
+            watcher.advanced(rows)
+
+    def epoch_ended(self, point: CurvePoint) -> None:
+        for watcher in self._watchers:
+            watcher.epoch_ended(point)
 
 
 @dataclass
@@ -80,10 +105,10 @@ class _Progress:
 
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the GPU if there is one."""
+    """The device called `name`; "auto" is the GPU if there is one, each process's own if there are many."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return torch.device(name, local_rank()) if name == "cuda" else torch.device(name)
 
 
 def use_available_cores() -> None:
@@ -94,7 +119,7 @@ def use_available_cores() -> None:
 
 def train(
     model: nn.Module,
-    arrays: EncodedArrays,
+    source: Source,
     config: TrainConfig,
     *,
     device: torch.device,
@@ -105,7 +130,17 @@ def train(
     """Train `model` in place, and leave it with the weights of its best validation loss.
 
     On the CPU, equal seeds give equal weights bit for bit, whether or not the run was killed and
-    continued from its checkpoint in between.
+    continued from its checkpoint in between. Processes that torchrun started, connected by
+    `training.distributed.joined`, share every batch; the first one alone saves and is watched.
+
+    Args:
+        model: fresh, with equal weights in every process.
+        source: the rows.
+        config: hyperparameters.
+        device: of this process.
+        checkpoint: where the run's state is kept, and read by every process.
+        watcher: is told how it goes.
+        checkpoint_steps: steps between checkpoints; there is one after each epoch, too.
 
     Returns:
         One point an epoch, in order.
@@ -113,23 +148,30 @@ def train(
     Raises:
         DivergedError: the loss became NaN or infinite.
     """
-    torch.manual_seed(config.seed)
-    run = _Run(model.to(device), arrays, config, device, watcher or Unwatched())
+    torch.manual_seed(config.seed + rank())  # each process hides ids of its own
+    run = _Run(model.to(device), source, config, device, watcher if watcher and leads() else Unwatched())
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         run.restore(state)
     if device.type == "cuda":
         model.compile()
     while not run.progress.finished(config):
-        for _ in run.steps():
-            if checkpoint is not None and run.progress.step % checkpoint_steps == 0:
-                run.require_finite()
-                checkpoint.save(run.state())
+        with closing(run.steps()) as steps:
+            for _ in steps:
+                if checkpoint is not None and run.progress.step % checkpoint_steps == 0:
+                    run.require_finite()
+                    _save(checkpoint, run)
         run.require_finite()
         run.end_epoch()
         if checkpoint is not None:
-            checkpoint.save(run.state())
+            _save(checkpoint, run)
     model.load_state_dict(run.best)
     return [CurvePoint(**point | {"auc": tuple(point["auc"])}) for point in run.progress.curve]
+
+
+def _save(checkpoint: Checkpoint, run: _Run) -> None:
+    state = run.state()  # in every process, for each adds what is its own
+    if leads():
+        checkpoint.save(state)
 
 
 class _Run:
@@ -138,7 +180,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        arrays: EncodedArrays,
+        source: Source,
         config: TrainConfig,
         device: torch.device,
         watcher: Watcher,
@@ -146,70 +188,97 @@ class _Run:
         self.progress = _Progress()
         self.best: dict[str, Tensor] = {}
         self._model = model
-        self._arrays = arrays
+        self._source = source
         self._config = config
         self._device = device
         self._watcher = watcher
         self._optimizers = make_optimizers(model, config)
+        self._mean = WeightMean(model, config.ema_decay) if config.ema_decay else None
+        self._replica = replicated(model)
         # Kept on the device: reading them every step would make the CPU wait for the GPU.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
 
-    def steps(self) -> Iterator[None]:
+    def steps(self) -> Generator[None]:
         """Take the steps that the epoch still lacks, one at each turn."""
-        progress, config = self.progress, self._config
-        self._watcher.epoch_started(progress.epoch, config.epochs, self._arrays.rows("train"))
-        self._watcher.advanced(progress.batch * config.batch_size)
-        self._model.train()
-        for batch in self._arrays.shuffled_batches(
-            "train", config.batch_size, self._device,
-            seed=config.seed, epoch=progress.epoch, skip=progress.batch,
-        ):  # fmt: skip
-            with self._autocast():
-                loss = masked_bce(self._model(batch), batch.labels)
-            for optimizer in self._optimizers:
-                optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            for optimizer in self._optimizers:
-                optimizer.step()
-            detached = loss.detach()
-            bad = ~torch.isfinite(detached) & (self._first_bad < 0)
-            self._first_bad = torch.where(bad, progress.batch, self._first_bad)
-            self._loss_sum += detached.double() * len(batch)
-            progress.batch += 1
-            progress.step += 1
-            if progress.step % CHECK_STEPS == 0:
-                self.require_finite()
-            self._watcher.advanced(len(batch))
-            yield
+        progress, size, rows = self.progress, self._config.batch_size, self._source.rows("train")
+        self._watcher.epoch_started(progress.epoch, self._config.epochs, rows)
+        self._watcher.advanced(progress.batch * size)
+        self._replica.train()
+        with closing(self._batches()) as batches:
+            for batch in batches:
+                loss = self._step(batch)
+                bad = ~torch.isfinite(loss) & (self._first_bad < 0)
+                self._first_bad = torch.where(bad, progress.batch, self._first_bad)
+                taken = min(size, rows - progress.batch * size)  # by all processes
+                self._loss_sum += loss.double() * taken
+                progress.batch += 1
+                progress.step += 1
+                if progress.step % CHECK_STEPS == 0:
+                    self.require_finite()
+                self._watcher.advanced(taken)
+                yield
+
+    def _batches(self) -> Generator[Batch]:
+        """This process's rows of the epoch's batches that are left."""
+        batches = self._source.shuffled_batches(
+            "train", self._config.batch_size, self._device,
+            seed=self._config.seed, epoch=self.progress.epoch, skip=self.progress.batch, part=part(),
+        )  # fmt: skip
+        return prefetched(batches, PREFETCHED) if self._device.type == "cuda" else batches
+
+    def _step(self, batch: Batch) -> Tensor:
+        """Update the weights; the loss of all processes' rows, a scalar without gradient."""
+        counts = total(labelled(batch.labels))
+        with self._autocast():
+            loss = masked_bce(self._replica(batch), batch.labels, counts)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        # The processes' losses add up to that of the whole batch; their gradients are averaged.
+        (loss * processes()).backward()  # type: ignore[no-untyped-call]
+        if self._mean is not None:
+            self._mean.before_step()
+        for optimizer in self._optimizers:
+            optimizer.step()
+        if self._mean is not None:
+            self._mean.after_step()
+        return total(loss.detach())
 
     def end_epoch(self) -> None:
-        """Validate, keep the weights if they are the best so far, and turn to the next epoch."""
+        """Validate, keep the weights if they are the best so far, and turn to the next epoch.
+
+        With `ema_decay`, the weights' running mean is what is validated and kept.
+        """
+        with self._mean.in_place() if self._mean is not None else nullcontext():
+            point = self._validated()
+            if point.validation_loss < self.progress.best_loss:
+                self.progress.best_loss, self.progress.best_epoch = point.validation_loss, point.epoch
+                self.best = {name: value.clone() for name, value in self._model.state_dict().items()}
+        self.progress.curve.append(asdict(point))
+        self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
+        self._loss_sum.zero_()
+        self._watcher.epoch_ended(point)
+
+    def _validated(self) -> CurvePoint:
         progress = self.progress
-        labels = self._arrays.column("labels", "validation")
+        rows = self._source.batches("validation", BATCH_SIZE, self._device, part=part())
         with self._autocast():
-            values = logits(self._model, self._arrays.batches("validation", BATCH_SIZE, self._device))
-        validation_loss = float(masked_bce(values.double(), torch.from_numpy(labels).double()))
+            own = logits_and_labels(self._model, rows)
+        values, known = (torch.cat(parts) for parts in zip(*everyones(own), strict=True))
+        validation_loss = float(masked_bce(values.double(), known.double()))
         if not math.isfinite(validation_loss):
             raise DivergedError(
                 f"the validation loss is {validation_loss} after epoch {progress.epoch}; "
                 f"lower train.lr in params.yaml"
             )
-        scores = probabilities(values)
-        point = CurvePoint(
+        scores, labels = probabilities(values), known.numpy()
+        return CurvePoint(
             epoch=progress.epoch,
             step=progress.step,
-            train_loss=float(self._loss_sum) / self._arrays.rows("train"),
+            train_loss=float(self._loss_sum) / self._source.rows("train"),
             validation_loss=validation_loss,
             auc=tuple(_known_auc(labels[:, task], scores[:, task]) for task in range(labels.shape[1])),
         )
-        if validation_loss < progress.best_loss:
-            progress.best_loss, progress.best_epoch = validation_loss, progress.epoch
-            self.best = {name: value.detach().clone() for name, value in self._model.state_dict().items()}
-        progress.curve.append(asdict(point))
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        self._loss_sum.zero_()
-        self._watcher.epoch_ended(point)
 
     def require_finite(self) -> None:
         """Raise DivergedError if the loss of a step of this epoch was not finite."""
@@ -226,9 +295,12 @@ class _Run:
             "progress": asdict(self.progress) | {"loss_sum": float(self._loss_sum)},
             "model": self._model.state_dict(),
             "best": self.best,
+            "mean": None if self._mean is None else self._mean.state(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+            "rng": everyones(torch.get_rng_state()),
+            "cuda_rng": everyones(
+                torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+            ),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -239,9 +311,11 @@ class _Run:
         self.best = state["best"]
         for optimizer, own in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(own)
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"], self._device)
+        if self._mean is not None:
+            self._mean.restore(state["mean"])
+        torch.set_rng_state(state["rng"][rank()])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"][rank()], self._device)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._device.type == "cuda":

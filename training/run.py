@@ -1,4 +1,4 @@
-"""One training run: encoded arrays in, a model folder out; goes on from its checkpoint if it was killed."""
+"""One training run: encoded rows in, a model folder out; goes on from its checkpoint if it was killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from training.artifact import Card, write_model
 from training.checkpoint import Checkpoint, identity_of
 from training.config import TrainConfig
-from training.data.arrays import EncodedArrays
+from training.data.source import TrainingSet
+from training.distributed import joined, leads, processes
 from training.loop import CHECKPOINT_STEPS, Watcher, find_device, train, use_available_cores
 from training.models.build import build
 from training.score import BATCH_SIZE, score
@@ -18,7 +19,7 @@ from training.score import BATCH_SIZE, score
 
 def run(
     name: str,
-    arrays: EncodedArrays,
+    source: TrainingSet,
     target: Path,
     config: TrainConfig,
     *,
@@ -31,9 +32,11 @@ def run(
 ) -> Card:
     """Train the model `name`, score the test days and write both to `target`.
 
+    Processes that torchrun started train it together, and the first one of them writes.
+
     Args:
         name: a model of training/models.
-        arrays: the training set, encoded.
+        source: the training set.
         target: the model folder, replaced in whole.
         config: hyperparameters, and each model's own settings.
         dataset: name of the data set, for the card.
@@ -48,7 +51,7 @@ def run(
     """
     use_available_cores()
     where = find_device(device)
-    spec = arrays.encoder.spec
+    spec = source.encoder.spec
     torch.manual_seed(config.seed)
     model = build(name, spec, config)
     checkpoint = Checkpoint(
@@ -58,24 +61,26 @@ def run(
             settings=config.models.get(name, {}),
             config=config.model_dump(mode="json", exclude={"models"}),
             spec=spec.model_dump(mode="json"),
-            data=arrays.fingerprint,
+            data=source.fingerprint,
             device=where.type,
+            processes=processes(),
             torch=torch.__version__,
         ),
     )
-    curve = train(
-        model, arrays, config,
-        device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
-    )  # fmt: skip
+    with joined(where):
+        curve = train(
+            model, source, config,
+            device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
+        )  # fmt: skip
     best = min(curve, key=lambda point: point.validation_loss)
     card = Card(
         model=name,
         dataset=dataset,
         service=spec.service,
         tasks=spec.tasks,
-        days=arrays.days,
-        rows={split: arrays.rows(split) for split in arrays.days},
-        data=arrays.fingerprint,
+        days=source.days,
+        rows={split: source.rows(split) for split in source.days},
+        data=source.fingerprint,
         parameters=sum(weight.numel() for weight in model.parameters()),
         epochs=len(curve),
         best_epoch=best.epoch,
@@ -86,7 +91,9 @@ def run(
         },
         licence=licence,
     )
-    predictions = score(model, arrays.batches("test", BATCH_SIZE, where))
-    write_model(target, model, arrays.encoder, config, card, curve, predictions)
+    if not leads():
+        return card
+    predictions = score(model, source.batches("test", BATCH_SIZE, where))
+    write_model(target, model, source.encoder, config, card, curve, predictions)
     checkpoint.remove()
     return card

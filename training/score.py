@@ -23,12 +23,18 @@ def score(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float32]:
 
 def logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
     """The model's logits in evaluation mode, float32 [N, T] on the CPU; the model's mode is left as found."""
+    return logits_and_labels(model, batches)[0]
+
+
+def logits_and_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
+    """`logits`, and the batches' labels in the same order, float32 [N, T] on the CPU."""
     training = model.training
     model.eval()
     with torch.inference_mode():
-        parts = [model(batch).float().cpu() for batch in batches]
+        parts = [(model(batch).float().cpu(), batch.labels.cpu()) for batch in batches]
     model.train(training)
-    return torch.cat(parts)
+    values, labels = zip(*parts, strict=True)
+    return torch.cat(values), torch.cat(labels)
 
 
 def probabilities(values: Tensor) -> NDArray[np.float32]:

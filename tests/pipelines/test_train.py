@@ -4,17 +4,21 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
 from pipelines.model_files import verified_digest
+from pipelines.settings import Settings
 from pipelines.train import train
-from pipelines.training_sets import training_set
+from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import verdict_path
 from tests.pipelines.assembled import DS, assembled, let_through, write_training_set
 from tests.training.rows import training_rows
 from training.artifact import load_model
+from training.data.arrays import EncodedArrays
 from training.errors import UnknownModelError
 
 
@@ -57,3 +61,16 @@ def test_train_refuses_arrays_of_an_older_training_set(home: Callable[..., Path]
 def test_train_names_the_models_there_are_when_asked_for_another(home: Callable[..., Path]):
     with pytest.raises(UnknownModelError, match="pepnet"):
         train(assembled(home), DS, "pipnet")
+
+
+def test_train_streams_the_training_set_when_a_shuffle_buffer_is_set(home: Callable[..., Path]):
+    settings = assembled(home)
+    params = yaml.safe_load((settings.home / "params.yaml").read_text())
+    params["train"] |= {"shuffle_buffer": 500, "epochs": 1}
+    (settings.home / "params.yaml").write_text(yaml.safe_dump(params))
+    streaming = Settings(home=settings.home, device="cpu")
+    encoded = encoded_folder(Lake(settings.lake), "ranker_v1", DS)
+    train(streaming, DS, "pooled_mlp")
+    predictions = np.load(settings.models / "pooled_mlp" / f"ds={DS}" / "predictions.npy")
+    assert len(predictions) == EncodedArrays(encoded).rows("test")
+    assert list((settings.runs / "tensorboard" / f"ds={DS}" / "pooled_mlp").glob("events.*"))

@@ -100,6 +100,32 @@ def test_train_stops_early_when_validation_gets_worse(arrays: EncodedArrays, con
     assert validation_loss(model, arrays) == pytest.approx(best.validation_loss, abs=1e-9)
 
 
+AVERAGED = {"ema_decay": 0.9, "embedding_decay": 0.01}  # the latter has tables stepped by rows
+
+
+def test_train_keeps_the_running_mean_of_the_weights_when_asked_to(arrays, config):
+    averaged, plain = fresh(arrays, config), fresh(arrays, config)
+    one = config.model_copy(update={"epochs": 1})
+    curve = train(averaged, arrays, one.model_copy(update={"ema_decay": 0.9}), device=CPU)
+    train(plain, arrays, one, device=CPU)
+    assert validation_loss(averaged, arrays) == pytest.approx(curve[0].validation_loss, abs=1e-9)
+    assert curve[0].validation_loss != pytest.approx(validation_loss(plain, arrays), abs=1e-6)
+
+
+def test_train_goes_on_from_the_weights_and_not_from_their_mean(arrays, config):
+    averaged, plain = fresh(arrays, config), fresh(arrays, config)
+    with_mean = train(averaged, arrays, config.model_copy(update={"ema_decay": 0.9}), device=CPU)
+    without = train(plain, arrays, config, device=CPU)
+    assert [point.train_loss for point in with_mean] == [point.train_loss for point in without]
+
+
+@pytest.mark.parametrize("batches", [5, 16])
+def test_train_continues_as_if_never_interrupted_with_averages_and_rows(arrays, config, tmp_path, batches):
+    test_train_continues_as_if_it_had_never_been_interrupted(
+        arrays, config.model_copy(update=AVERAGED), tmp_path, batches
+    )
+
+
 @pytest.mark.parametrize("batches", [3, 15, 16, 20])
 def test_train_continues_as_if_it_had_never_been_interrupted(arrays, config, tmp_path, batches):
     undisturbed, continued = fresh(arrays, config), fresh(arrays, config)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim import AdamW
 
 from training.config import TrainConfig
-from training.optimizers import SPARSE_ROWS, make_optimizers
+from training.optimizers import SPARSE_ROWS, RowAdam, make_optimizers
 
 
 class Network(nn.Module):
@@ -42,3 +43,38 @@ def test_weight_decay_leaves_embedding_rows_and_biases_alone():
         change = step(model, TrainConfig(lr=0.1, weight_decay=0.5))
         assert not change["table.weight"][2:].any()
         assert not change["linear.bias"].any()
+
+
+def test_stepping_by_rows_is_adam_where_every_row_is_read():
+    gradients = torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(1))
+    by_rows, dense = (nn.Embedding(6, 3, sparse=sparse) for sparse in (True, False))
+    dense.load_state_dict(by_rows.state_dict())
+    one = RowAdam([by_rows.weight], 0.01, weight_decay=0.1)
+    other = AdamW([dense.weight], lr=0.01, weight_decay=0.1)
+    for gradient in gradients:
+        for table, optimizer in ((by_rows, one), (dense, other)):
+            optimizer.zero_grad()
+            # Row 2 is read twice: its gradients add up.
+            table(torch.tensor([0, 1, 2, 3, 4, 5, 2])).backward(torch.cat([gradient, gradient[:1]]))
+            optimizer.step()
+    torch.testing.assert_close(by_rows.weight, dense.weight)
+
+
+def test_stepping_by_rows_leaves_the_other_rows_alone_whatever_moved_them_before():
+    table = nn.Embedding(6, 3, sparse=True)
+    optimizer = RowAdam([table.weight], 0.01, weight_decay=0.1)
+    for row in (1, 2):
+        before = table.weight.detach().clone()
+        optimizer.zero_grad()
+        table(torch.tensor([row])).sum().backward()
+        optimizer.step()
+        assert (table.weight != before).any(dim=1).nonzero().flatten().tolist() == [row]
+
+
+def test_embedding_decay_shrinks_the_rows_that_are_read_in_small_tables_too():
+    model, config = Network(5), TrainConfig(lr=0.1, embedding_lr=0.1, embedding_decay=0.5)
+    nn.init.zeros_(model.linear.weight)  # so that the table has no gradient of its own
+    before = model.table.weight.detach().clone()
+    change = step(model, config)["table.weight"]
+    torch.testing.assert_close(change[1], -0.1 * 0.5 * before[1])
+    assert not change[[0, 2, 3, 4]].any()

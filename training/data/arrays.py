@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from training.data.batch import Batch
 from training.data.encode import SPLITS, Encoder
 from training.data.errors import EncodedDataError
+from training.data.source import WHOLE
 from training.sealed import SealError, fingerprint
 
 _GATHERED = ("ids", "numeric", "sequence", "ages", "mask", "scenario", "labels")
@@ -65,28 +66,23 @@ class EncodedArrays:
         """Number of rows of `split`."""
         return len(self.column("ids", split))
 
-    def batches(self, split: str, size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
         """All rows of `split` in order of time, `size` at a time; the last batch may be smaller."""
         for start in range(0, self.rows(split), size):
-            yield self._batch(split, slice(start, start + size), device)
+            rows = range(start, min(start + size, self.rows(split)))[part]
+            yield self._batch(split, slice(rows.start, rows.stop, rows.step), device)
 
     def shuffled_batches(
-        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0
-    ) -> Iterator[Batch]:
-        """All rows of `split` once, in an order that depends on `seed` and `epoch` only.
-
-        Args:
-            split: name of the split.
-            size: rows per batch; the last one may be smaller.
-            device: where the tensors go.
-            seed: of the run.
-            epoch: every epoch has an order of its own.
-            skip: batches to leave out at the start, when a run goes on where it was interrupted.
-        """
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
+        part: slice = WHOLE,
+    ) -> Generator[Batch]:  # fmt: skip
+        """All rows of `split` once, in an order of each epoch's own; see `Source`."""
         order = np.random.default_rng([seed, epoch]).permutation(self.rows(split))
         for start in range(skip * size, len(order), size):
             # One vectorised gather an array; NumPy's is several times faster than torch's on rows this wide.
-            yield self._batch(split, order[start : start + size], device)
+            yield self._batch(split, order[start : start + size][part], device)
 
     def _batch(self, split: str, rows: slice | NDArray[np.int64], device: torch.device) -> Batch:
         return Batch.of({name: self.column(name, split)[rows] for name in _GATHERED}, device)

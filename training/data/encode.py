@@ -212,18 +212,27 @@ def write_encoded(
     days = (instants // DAY_MICROSECONDS).astype(np.int32)
     bounds = {name: _rows_of(days, name, split) for name, split in splits.items()}
     users = arrow(table[USER.column]).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    labels = [
-        arrow(table[f"label_{task}"]).cast(pa.float32()).to_numpy(zero_copy_only=False)
-        for task in encoder.spec.tasks
-    ]
     with sealed_folder(folder) as staging:
         encoder.save(staging)
-        np.save(staging / "labels.npy", np.stack(labels, axis=1))
+        np.save(staging / "labels.npy", encoded_labels(encoder.spec, table))
         np.save(staging / "user.npy", users.astype(np.int32))
         np.save(staging / "day.npy", days)
         _write_arrays(encoder, table, staging)
         text = json.dumps({"source": source, "splits": bounds}, indent=2)
         (staging / SPLITS).write_text(text + "\n", encoding="utf-8")
+
+
+def encoded_labels(spec: InputSpec, table: pa.Table) -> NDArray[np.float32]:
+    """Labels of the rows, float32 [N, T] in order of `spec.tasks`, NaN where missing."""
+    labels = [
+        arrow(table[f"label_{task}"]).cast(pa.float32()).to_numpy(zero_copy_only=False) for task in spec.tasks
+    ]
+    return np.stack(labels, axis=1)
+
+
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - date(1970, 1, 1)).days
 
 
 def _write_arrays(encoder: Encoder, table: pa.Table, folder: Path) -> None:
@@ -243,7 +252,7 @@ def _write_arrays(encoder: Encoder, table: pa.Table, folder: Path) -> None:
 
 
 def _rows_of(days: NDArray[np.int32], name: str, split: DayRange) -> dict[str, Any]:
-    first, last = ((day - date(1970, 1, 1)).days for day in (split.start, split.end))
+    first, last = day_number(split.start), day_number(split.end)
     start, stop = (int(row) for row in np.searchsorted(days, [first, last + 1]))
     if start == stop:
         raise EncodedDataError(

@@ -1,0 +1,155 @@
+"""How many rows a second the training loop takes, of a source or of one batch that is in memory already."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from itertools import count, repeat
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.config import TrainConfig
+from training.data.batch import Batch
+from training.data.source import WHOLE, Source
+from training.loop import Unwatched, train
+
+
+class InMemory:
+    """A source that gives the first batch of another one over and over, so that data costs nothing."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._batch: Batch | None = None
+
+    def rows(self, split: str) -> int:
+        return self._source.rows(split)
+
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        return self._source.batches(split, size, device, part=part)
+
+    def shuffled_batches(
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
+        part: slice = WHOLE,
+    ) -> Generator[Batch]:  # fmt: skip
+        if self._batch is None:
+            self._batch = next(
+                iter(self._source.shuffled_batches(split, size, device, seed=seed, epoch=epoch))
+            )
+        yield from repeat(self._batch)
+
+
+class Endless:
+    """A source whose epochs follow each other without validation, for logs of few batches."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def rows(self, split: str) -> int:
+        return self._source.rows(split)
+
+    def batches(
+        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
+    ) -> Generator[Batch]:
+        return self._source.batches(split, size, device, part=part)
+
+    def shuffled_batches(
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
+        part: slice = WHOLE,
+    ) -> Generator[Batch]:  # fmt: skip
+        for turn in count(epoch):
+            yield from self._source.shuffled_batches(split, size, device, seed=seed, epoch=turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Rows a second.
+
+    Attributes:
+        wall: of the clock on the wall.
+        cpu: of this process's CPU time. With one thread that is what `wall` would be if nobody else
+            used the machine.
+    """
+
+    wall: float
+    cpu: float
+
+
+class Clock:
+    """Times what lies between ticks, but for the first ones, which warm up.
+
+    Each tick ends a step and the loading before it. The median step counts: other work on the machine
+    lengthens some steps and shortens none.
+    """
+
+    def __init__(self, warm_up: int = 1) -> None:
+        self._warm_up = warm_up
+        self._ticks: list[tuple[float, float]] = []
+
+    def tick(self) -> None:
+        self._ticks.append((time.perf_counter(), time.process_time()))
+
+    @property
+    def steps(self) -> int:
+        return len(self._ticks) - 1 - self._warm_up
+
+    def speed(self, rows: int) -> Speed:
+        """The speed, where each step took `rows` rows."""
+        wall, cpu = np.median(np.diff(self._ticks[self._warm_up :], axis=0), axis=0)
+        return Speed(float(rows / wall), float(rows / cpu))
+
+
+Contender = Callable[[], Speed]
+"""Takes some steps, and says how fast."""
+
+
+class _EnoughError(Exception):
+    """Enough steps were timed."""
+
+
+class _Stopwatch(Unwatched):
+    """Breaks a run off once enough of its steps are timed."""
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.clock = Clock()
+        self._steps = steps
+        self._device = device
+
+    def advanced(self, rows: int) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        self.clock.tick()
+        if self.clock.steps >= self._steps:
+            raise _EnoughError
+
+
+def loop_speed(
+    model: nn.Module, source: Source, config: TrainConfig, device: torch.device, *, steps: int
+) -> Speed:
+    """The speed of `steps` steps of the project's own training loop."""
+    watch = _Stopwatch(steps, device)
+    try:
+        train(model, source, config, device=device, watcher=watch)
+    except _EnoughError:
+        return watch.clock.speed(config.batch_size)
+    raise ValueError(f"the source has too few rows for {steps} steps of {config.batch_size}")
+
+
+def in_turns(contenders: Mapping[str, Contender], turns: int) -> dict[str, dict[str, float]]:
+    """Each contender's median speeds over `turns`; all take a turn before one takes its next."""
+    runs: dict[str, list[Speed]] = {name: [] for name in contenders}
+    for _ in range(turns):
+        for name, contender in contenders.items():
+            runs[name].append(contender())
+    return {
+        name: {
+            "rows/s": statistics.median(speed.wall for speed in of),
+            "rows/CPU s": statistics.median(speed.cpu for speed in of),
+        }
+        for name, of in runs.items()
+    }
