@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 
 from pipelines.benchmark_page import write_page
 from pipelines.console import console, progress, stage
-from pipelines.datasets.best_auc import best_auc
+from pipelines.datasets.regret import limits
 from pipelines.errors import MissingPartitionError
 from pipelines.files import write_whole
 from pipelines.lake import Lake
@@ -141,10 +141,10 @@ def _read(path: Path) -> Comparison:
         ) from error
 
 
-def _limits(settings: Settings, ds: date) -> dict[str, dict[str, float | None]] | None:
+def _limits(settings: Settings, ds: date) -> dict[str, dict[str, float]] | None:
     """The best AUC that any model can reach, by scenario and task; None where the truth is not known."""
-    lake, days = Lake(settings.lake), settings.dataset_params.split.days(ds)["test"]
-    return best_auc(lake, days) if lake.files("truth", days) else None
+    test_days = settings.dataset_params.split.days(ds)["test"]
+    return limits(settings, ds) if Lake(settings.lake).files("truth", test_days) else None
 
 
 def _machine(jobs: int) -> dict[str, str]:

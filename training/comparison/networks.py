@@ -18,7 +18,7 @@ from training.models.base import Ranker
 from training.models.build import build
 from training.score import BATCH_SIZE, score
 
-_RATES = (1e-4, 3e-3)
+_RATES = {"lr": (3e-4, 3e-3), "embedding_lr": (1e-5, 1e-3)}
 _DROPOUT = (0.0, 0.6)
 _CHOICES = {
     "weight_decay": (0.0, 1e-6, 1e-5, 1e-4, 1e-3),
@@ -56,14 +56,13 @@ class Network:
     def space(self, config: TrainConfig) -> dict[str, BaseDistribution]:
         space: dict[str, BaseDistribution] = {
             name: FloatDistribution(
-                min(_RATES[0], getattr(config, name)), max(_RATES[1], getattr(config, name)), log=True
+                min(low, getattr(config, name)), max(high, getattr(config, name)), log=True
             )
-            for name in ("lr", "embedding_lr")
+            for name, (low, high) in _RATES.items()
         }
         space["id_dropout"] = FloatDistribution(_DROPOUT[0], max(_DROPOUT[1], config.id_dropout))
         for name, choices in _CHOICES.items():
-            if name in TrainConfig.model_fields:  # until there is ema_decay
-                space[name] = CategoricalDistribution(sorted({*choices, getattr(config, name)}))
+            space[name] = CategoricalDistribution(sorted({*choices, getattr(config, name)}))
         return space
 
     def committed(self, config: TrainConfig) -> Values:

@@ -112,4 +112,4 @@ class Comparison(_Frozen):
     min_positives: int
     machine: dict[str, str]
     contenders: dict[str, ContenderResult]
-    limits: dict[str, dict[str, float | None]] | None = None
+    limits: dict[str, dict[str, float]] | None = None
