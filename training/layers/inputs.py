@@ -27,7 +27,7 @@ class Inputs:
         sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days.
         mask: bool [B, L], True where there is an event.
         scenario_index: int64 [B], 0 for a scenario unseen in training.
-        activity: [B, D_activity], the columns of `user` that are no id's: how new and how active the user is.
+        activity: [B, D_activity], the numbers among `user`: how new and how active the user is, not who.
         indices: int64 [B, F_id], the index of each of `InputLayer.fields` in its vocabulary, 0 where hidden.
     """
 
@@ -77,7 +77,6 @@ class InputLayer(nn.Module):
     droppable: Tensor
     id_order: Tensor
     numeric_order: Tensor
-    activity_order: Tensor
     scenario_rows: Tensor
 
     def __init__(self, spec: InputSpec, dim: int, id_dropout: float = 0.0) -> None:
@@ -112,9 +111,6 @@ class InputLayer(nn.Module):
         self._columns[Role.SEQUENCE] = [field.column for field in spec.sequences for _ in range(dim)]
         if spec.ages is not None:
             self._columns[Role.SEQUENCE].append(spec.ages)
-        identities = {field.column for field in self.fields if field.encoding is Encoding.ID}
-        activity = [i for i, column in enumerate(self.columns(Role.USER)) if column not in identities]
-        self._buffer("activity_order", activity)
         first = starts[spec.scenario_table]
         self._buffer("scenario_rows", list(range(first, first + spec.scenarios)))
 
@@ -132,7 +128,7 @@ class InputLayer(nn.Module):
     @property
     def activity_width(self) -> int:
         """Number of columns of `Inputs.activity`."""
-        return len(self.activity_order)
+        return self._numeric_counts[_FLAT_ROLES.index(Role.USER)]
 
     def scenarios(self) -> Tensor:
         """The embedding of every scenario, [S, dim], as `Inputs.scenario_index` numbers them."""
@@ -152,5 +148,5 @@ class InputLayer(nn.Module):
         sequence = self.embedding(batch.sequence + self.sequence_offsets).flatten(2)
         if self._ages:
             sequence = torch.cat([sequence, batch.ages.log1p().unsqueeze(-1)], dim=-1)
-        activity = user[:, self.activity_order]
+        activity = numeric[_FLAT_ROLES.index(Role.USER)]
         return Inputs(scenario, user, item, general, sequence, batch.mask, batch.scenario, activity, ids)

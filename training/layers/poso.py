@@ -18,14 +18,14 @@ def activity_gate(spec: InputSpec, inputs: InputLayer, hidden: int, outputs: int
         outputs: how many values are gated.
 
     Raises:
-        ModelSettingsError: nothing is known of a user besides ids, so no gate could tell users apart.
+        ModelSettingsError: there are no such features, so no gate could tell users apart.
 
     Source: POSO, arXiv 2108.04690, section 3; the user id is not in x_pc.
     """
     if not inputs.activity_width:
         raise ModelSettingsError(
-            f"POSO gates by how new and how active a user is, and service {spec.service} has no feature of "
-            "role user but ids; give the features that tell new users from old ones Role.USER in "
-            "features/declarations, or train the ungated model"
+            f"POSO gates by how new and how active a user is, and service {spec.service} has no number of "
+            "role user; give numbers that tell new users from old ones Role.USER in features/declarations, "
+            "or train the ungated model"
         )
     return GateNU(inputs.activity_width, hidden, outputs)

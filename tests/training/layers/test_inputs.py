@@ -7,9 +7,9 @@ from math import log1p
 import pytest
 import torch
 
-from features.declarations.features import Encoding, Role
+from features.declarations.features import Role
 from training.data.batch import Batch
-from training.data.spec import IdField, InputSpec
+from training.data.spec import InputSpec, NumericField
 from training.layers.inputs import InputLayer, masked_mean
 
 DIM = 3
@@ -125,20 +125,17 @@ def test_id_dropout_trains_the_row_of_unseen_ids(tiny_spec: InputSpec, random_ba
     assert grad[user_start].abs().sum() > 0
 
 
-def test_activity_is_what_is_known_of_a_user_besides_ids(
+def test_activity_is_the_numbers_known_of_a_user_and_no_embedding(
     tiny_spec: InputSpec, random_batch: MakeBatch
 ) -> None:
-    category = IdField(column="is_new", role=Role.USER, encoding=Encoding.CATEGORY, table="is_new")
-    tables = {**tiny_spec.tables, "is_new": 3}
-    spec = tiny_spec.model_copy(update={"ids": (category, *tiny_spec.ids), "tables": tables})
+    more = NumericField(column="register_days", role=Role.USER, log=True, default=0.0, mean=0.0, std=1.0)
+    spec = tiny_spec.model_copy(update={"numerics": (more, *tiny_spec.numerics)})
     batch = random_batch(rows=4)
-    ids = torch.cat([torch.tensor([[0], [1], [2], [1]]), batch.ids], dim=1)
+    numeric = torch.cat([torch.tensor([[3.0], [4.0], [5.0], [6.0]]), batch.numeric], dim=1)
     layer = InputLayer(spec, DIM)
-    activity = layer(replace(batch, ids=ids)).activity
-    assert activity.shape == (4, layer.activity_width) == (4, DIM + 1)
-    start = sum(tiny_spec.tables.values())
-    assert torch.equal(activity[:, :DIM], layer.embedding.weight[start + ids[:, 0]])
-    assert torch.equal(activity[:, DIM], batch.numeric[:, 3])
+    activity = layer(replace(batch, numeric=numeric)).activity
+    assert activity.shape == (4, layer.activity_width)
+    assert torch.equal(activity, numeric[:, [0, 4]])
 
 
 def test_indices_are_those_that_were_looked_up_hidden_ones_included(

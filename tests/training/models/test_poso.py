@@ -175,9 +175,9 @@ def test_posos_gates_read_how_active_a_user_is_and_not_who_the_user_is(
 
 
 @pytest.mark.parametrize("name", POSO)
-def test_poso_says_so_when_nothing_is_known_of_a_user_but_ids(
+def test_poso_says_so_when_no_number_tells_new_users_from_old_ones(
     name: str, tiny_spec: InputSpec, tiny_config: TrainConfig
 ) -> None:
     spec = tiny_spec.model_copy(update={"numerics": tiny_spec.numerics[:3]})
-    with pytest.raises(ModelSettingsError, match=r"service ranker_v1 has no feature of role user but ids"):
+    with pytest.raises(ModelSettingsError, match=r"service ranker_v1 has no number of role user"):
         build(name, spec, tiny_config)
