@@ -100,7 +100,7 @@ class M2M(Ranker):
     def _meta_attention(self, experts: Tensor, knowledge: Tensor) -> Tensor:
         """R_t, the experts as task t mixes them in this scenario, [B, T, d]."""
         views = self.task_view(self.task_embedding)
-        rows, width = len(experts), experts.shape[-1]
+        rows, width = experts.shape[0], experts.shape[-1]
         shape = (rows, self.tasks, self.experts_count, width)
         pairs = torch.cat([experts.unsqueeze(1).expand(shape), views.unsqueeze(1).expand(shape)], dim=-1)
         scores = self.attention_score(self.meta_attention(pairs, knowledge)).squeeze(-1)
