@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-rank lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -64,6 +64,9 @@ bench-pit: .venv/.ready ## both engines of the offline store beside Feast's own 
 
 bench-scale: .venv/.ready ## a day of a log of 100 million events, and every stage on growing logs (long, 10 GB)
 	$(PY) -m benchmarks.scale
+
+bench-rank: .venv/.ready ## ranking 500 items for a user: what each part costs, for every model
+	$(PY) -m benchmarks.rank
 
 lock: ## resolve requirements.in anew into requirements.lock
 	rm -rf .lock-venv && python3 -m venv .lock-venv

@@ -80,7 +80,9 @@ def test_aotinductor_scores_as_every_model_does(
     write_package(exported(models, tiny_spec), tmp_path / "model.pt2")
     compiled = torch._inductor.aoti_load_package(str(tmp_path / "model.pt2"))
     for given in each_size(random_batch):
-        for name, found, expected in zip(available(), compiled(**given), models(**given), strict=True):
+        for name, found, expected in zip(
+            available(), compiled(*given.values()), models(**given), strict=True
+        ):
             np.testing.assert_allclose(found, expected.detach(), rtol=0, atol=1e-5, err_msg=name)
 
 

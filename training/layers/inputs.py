@@ -24,7 +24,8 @@ class Inputs:
         scenario: [B, D_scenario], scenario id and the statistics within the scenario.
         user, item: [B, D_user], [B, D_item], the priors: ids, author, newcomer features.
         general: [B, D_general], everything else that is not a sequence.
-        sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days.
+        sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days;
+            a view of one row where all rows are of one user.
         mask: bool [B, L], True where there is an event.
         scenario_index: int64 [B], 0 for a scenario unseen in training.
     """
@@ -48,6 +49,8 @@ class Inputs:
 
 def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
     """Mean of [B, L, D] over the positions where mask [B, L] is True; zeros for a row without any."""
+    if sequence.stride(0) == 0 and sequence.shape[0] > 1:  # one row, seen B times: one mean is enough
+        return masked_mean(sequence[:1], mask[:1]).expand(sequence.shape[0], -1)
     events = mask.sum(dim=1, keepdim=True).clamp(min=1)
     return (sequence * mask.unsqueeze(-1)).sum(dim=1) / events
 
@@ -129,4 +132,6 @@ class InputLayer(nn.Module):
         sequence = self.embedding(batch.sequence + self.sequence_offsets).flatten(2)
         if self._ages:
             sequence = torch.cat([sequence, batch.ages.log1p().unsqueeze(-1)], dim=-1)
-        return Inputs(scenario, user, item, general, sequence, batch.mask, batch.scenario)
+        rows = batch.ids.shape[0]
+        sequence, mask = sequence.expand(rows, -1, -1), batch.mask.expand(rows, -1)
+        return Inputs(scenario, user, item, general, sequence, mask, batch.scenario)
