@@ -178,7 +178,7 @@ def publish(ds: LastDsOption = None) -> None:
 
 @app.command(rich_help_panel=STAGES_PANEL)
 def report(ds: LastDsOption = None) -> None:
-    """Write reports/index.html: data health, validation, curves, metrics and the models' gates."""
+    """Write reports/index.html: data health, validation, curves, metrics and what the models do inside."""
     from pipelines.report import report
 
     settings = Settings()

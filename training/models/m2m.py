@@ -11,6 +11,7 @@ from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
 from training.layers.attention import SelfAttention
+from training.layers.experts import ExpertGate
 from training.layers.inputs import Inputs, masked_mean
 from training.layers.meta import MetaUnit
 from training.layers.towers import MLP, ParallelLinear, ParallelMLP, repeated
@@ -74,6 +75,7 @@ class M2M(Ranker):
         self.meta_attention = MetaUnit(self.tasks, knowledge, 2 * width, meta_depth)
         # One v for all tasks and no bias: a constant cancels in the softmax.
         self.attention_score = nn.Linear(2 * width, 1, bias=False)
+        self.expert_gate = ExpertGate()
         self.meta_tower = nn.ModuleList(
             MetaUnit(self.tasks, knowledge, width, meta_depth) for _ in range(tower_depth)
         )
@@ -104,7 +106,7 @@ class M2M(Ranker):
         shape = (rows, self.tasks, self.experts_count, width)
         pairs = torch.cat([experts.unsqueeze(1).expand(shape), views.unsqueeze(1).expand(shape)], dim=-1)
         scores = self.attention_score(self.meta_attention(pairs, knowledge)).squeeze(-1)
-        return torch.einsum("btk,bkd->btd", scores.softmax(dim=-1), experts)
+        return torch.einsum("btk,bkd->btd", self.expert_gate(scores), experts)
 
     def _meta_tower(self, mixed: Tensor, knowledge: Tensor) -> Tensor:
         """L after all residual meta units, [B, T, d]."""
