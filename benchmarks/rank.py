@@ -26,7 +26,8 @@ from benchmarks.rank_data import ITEMS, ranker_of, served_store, write_trained
 from benchmarks.reporting import write_results
 from pipelines.settings import CHECKOUT, Settings
 from training.artifact import load_model
-from training.data.encode import EVENT_TIME, Encoded
+from training.data.encode import Encoded
+from training.data.spec import EVENT_TIME
 from training.models.build import available
 from training.score import BATCH_SIZE, encoded_batches, score, score_rows
 

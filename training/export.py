@@ -140,6 +140,7 @@ def _contract(spec: InputSpec, form: Format, made_from: str) -> dict[str, Any]:
         "inputs": [_described(name, tensor) for name, tensor in _example(spec).items()],
         "output": {"name": OUTPUT, "type": "float32", "shape": ["rows", len(spec.tasks)]},
         "tasks": spec.tasks,
+        "columns": spec.columns,
         "made_from": made_from,
         "torch": torch.__version__,
     }

@@ -73,7 +73,7 @@ class Ranker:
         Raises:
             StoreError: nothing is served, or another data set is.
         """
-        from training.data.encode import EVENT_TIME
+        from training.data.spec import EVENT_TIME
         from training.score import score_rows
 
         batch = self.lookup.batch(scenario=scenario, user=user, items=items, at=at, context=context)

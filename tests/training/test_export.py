@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -13,13 +14,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines.errors import PublishError
+from pipelines.model_files import verified_digest
 from tests.training.models.conftest import random_batch, tiny_spec
+from training.artifact import load_model
 from training.config import TrainConfig
+from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
+from training.data.encode import Encoder
 from training.data.spec import InputSpec
-from training.errors import ExportError
-from training.export import OUTPUT, Scorer, exported, write_onnx, write_package
+from training.errors import ArtifactError, ExportError
+from training.export import OUTPUT, Format, Scorer, export_model, exported, write_onnx, write_package
 from training.models.build import available, build
+from training.run import run
+from training.sealed import fingerprint, verify
 
 __all__ = ["random_batch", "tiny_spec"]
 SIZES = (1, 2, 7, 500)
@@ -93,3 +101,31 @@ def test_a_model_that_looks_at_the_number_of_rows_is_refused(tiny_spec: InputSpe
 
     with pytest.raises(ExportError, match="any number of rows"):
         exported(Scorer(Counting()), tiny_spec)
+
+
+def test_an_exported_folder_says_all_it_takes_to_feed_it_and_is_no_model(
+    encoded: Path, tmp_path: Path
+) -> None:
+    trained, target = tmp_path / "trained", tmp_path / "exported"
+    config = TrainConfig(embedding_dim=3, hidden=(8,), epochs=1)
+    arrays = EncodedArrays(encoded)
+    run(
+        "pooled_mlp", arrays, trained, config,
+        dataset="simulated", licence="none", checkpoints=tmp_path / "checkpoints",
+    )  # fmt: skip
+    export_model(trained, Format.ONNX, target)
+
+    verify(target)
+    assert Encoder.load(target) == arrays.encoder
+    contract = json.loads((target / "export.json").read_text())
+    assert contract["made_from"] == fingerprint(trained)
+    test = {name: arrays.column(name, "test") for name in (own["name"] for own in contract["inputs"])}
+    given = {own["name"]: test[own["name"]].astype(own["type"]) for own in contract["inputs"]}
+    session = onnxruntime.InferenceSession(target / contract["file"])
+    (found,) = session.run([contract["output"]["name"]], given)
+    np.testing.assert_allclose(found, np.load(trained / "predictions.npy"), rtol=0, atol=1e-5)
+
+    with pytest.raises(ArtifactError, match=r"model\.onnx is refused"):
+        load_model(target)
+    with pytest.raises(PublishError, match=r"model\.onnx is refused"):
+        verified_digest(target)

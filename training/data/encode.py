@@ -22,11 +22,10 @@ from features.declarations.features import Encoding, Feature
 from features.declarations.groups import SequenceGroup
 from training.data.columns import Column, Lists, arrow, microseconds, numbers
 from training.data.errors import EncodedDataError, EncodingError
-from training.data.spec import IdField, InputSpec, NumericField, SequenceField
+from training.data.spec import EVENT_TIME, IdField, InputSpec, NumericField, SequenceField
 from training.data.vocabulary import Vocabulary
 from training.sealed import sealed_folder
 
-EVENT_TIME = "event_timestamp"
 DAY_MICROSECONDS = 86_400_000_000
 HOUR_MICROSECONDS = 3_600_000_000
 MIN_ID_COUNT = 2

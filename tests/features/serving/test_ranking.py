@@ -13,7 +13,7 @@ from features.store import open_store
 from pipelines.settings import Settings
 from tests.pipelines.finished_run import DS, write_model_of
 from training.artifact import load_model
-from training.data.encode import EVENT_TIME
+from training.data.spec import EVENT_TIME
 from training.models.build import available
 from training.score import score_rows
 
