@@ -54,6 +54,13 @@ class Clock(StrEnum):
     WALL = "wall"
 
 
+class ExportFormat(StrEnum):
+    """What a model can be exported to; named here, because training.export brings torch."""
+
+    ONNX = "onnx"
+    AOTINDUCTOR = "aotinductor"
+
+
 class Gate(StrEnum):
     """What a gate stands behind."""
 
@@ -172,7 +179,7 @@ def publish(ds: LastDsOption = None) -> None:
 
 @app.command(rich_help_panel=STAGES_PANEL)
 def report(ds: LastDsOption = None) -> None:
-    """Write reports/index.html: data health, validation, curves, metrics and the models' gates."""
+    """Write reports/index.html: data health, validation, curves, metrics and what the models do inside."""
     from pipelines.report import report
 
     settings = Settings()
@@ -305,6 +312,22 @@ def pull(
     console = Console()
     folder = pull(Settings(), reference, into)
     console.print(f"{reference} is in [bold]{folder}[/bold], every hash verified")
+
+
+@app.command(rich_help_panel=USE_PANEL)
+def export(
+    model: Annotated[str, typer.Argument(help="A trained model of params.yaml, for example pepnet.")],
+    to: Annotated[Path, typer.Option(help="Target folder; an earlier export there is replaced.")],
+    ds: LastDsOption = None,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="ONNX, or native code for this machine's processor.")
+    ] = ExportFormat.ONNX,
+) -> None:
+    """Write a trained model as one file that other runtimes load, with the encoding of its input."""
+    from pipelines.export import export
+
+    settings = Settings()
+    export(settings, _last_day(settings, ds), model, form, to)
 
 
 @app.command(rich_help_panel=USE_PANEL)

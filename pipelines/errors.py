@@ -35,6 +35,10 @@ class PublishError(GatehouseError):
     """A model cannot be published or fetched."""
 
 
+class OccupiedError(GatehouseError):
+    """A folder to write into holds something that Gatehouse did not write."""
+
+
 class ReportError(GatehouseError):
     """A note that the report reads was not written by a stage of this version."""
 

@@ -29,3 +29,9 @@ def verified_digest(folder: Path) -> str:
                 f"{path} is not listed in {HASHES}; remove it, or train or pull the model again"
             )
     return sha256_of(folder / HASHES)
+
+
+def replaceable(target: Path) -> bool:
+    """Whether `target` may be replaced: it is absent, an empty folder, or a sealed one of Gatehouse's."""
+    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    return free or (target / HASHES).is_file()

@@ -19,9 +19,8 @@ from pathlib import Path
 from features.declarations.names import checked_name
 from pipelines.children import dvc, git, without_credentials
 from pipelines.errors import PublishError
-from pipelines.model_files import verified_digest
+from pipelines.model_files import replaceable, verified_digest
 from pipelines.settings import Settings
-from training.sealed import HASHES
 
 LATEST = "latest"
 REMOTE = "storage"
@@ -140,7 +139,8 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     """
     model, wanted = _parsed(reference)
     target = (into or Path(model)).resolve()
-    _require_replaceable(target)
+    if not replaceable(target):
+        raise PublishError(f"{target} exists and is not a model; name another folder with --into")
     registry = Registry.of(settings)
     _require_begun(registry)
     with registry.clone() as clone:
@@ -220,13 +220,6 @@ def _chosen(clone: Path, registry: Registry, model: str, wanted: int | None) -> 
 def _require_begun(registry: Registry) -> None:
     if registry.local is not None and not registry.local.exists():
         raise PublishError(f"nothing was published to {registry} yet; run `gatehouse publish` first")
-
-
-def _require_replaceable(target: Path) -> None:
-    """Only an empty folder or an earlier pull may be replaced."""
-    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not free and not (target / HASHES).is_file():
-        raise PublishError(f"{target} exists and is not a model; name another folder with --into")
 
 
 def _put_in_place(aside: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from training.config import TrainConfig
 from training.data.encode import Encoder
 from training.errors import ArtifactError
 from training.loop import CurvePoint
-from training.models.build import build
+from training.models.build import build, settings_of
 from training.sealed import DATA_ONLY, sealed_folder, verify
 
 WEIGHTS = "model.safetensors"
@@ -114,12 +114,13 @@ def write_model(
         folder: where to.
         model: what `build(card.model, encoder.spec, config)` made, trained.
         encoder: turns columns into its input.
-        config: what it was built and trained with; other models' settings are left out.
+        config: what it was built and trained with; of `models` only its own settings are kept, all of them.
         card: what to know of it.
         curve: a point an epoch.
         predictions: probabilities of the test rows [N_test, T].
     """
-    own = config.model_copy(update={"models": {card.model: config.models.get(card.model, {})}})
+    # Defaults too: a model must stay what it was when a later version of Gatehouse has others.
+    own = config.model_copy(update={"models": {card.model: settings_of(card.model, config)}})
     with sealed_folder(folder) as staging:
         state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
         save_file(state, staging / WEIGHTS)

@@ -19,3 +19,7 @@ class DivergedError(GatehouseError):
 
 class ArtifactError(GatehouseError):
     """A model directory that cannot be loaded, or must not be."""
+
+
+class ExportError(GatehouseError):
+    """A model that cannot be written in another form, or not on this machine."""

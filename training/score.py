@@ -14,6 +14,8 @@ from training.data.batch import Batch, no_labels
 from training.data.encode import Encoded
 
 BATCH_SIZE = 8192
+REQUEST_SIZE = 128
+"""Rows at a time of a ranked list: what the layers leave behind stays in the processor's cache."""
 
 
 def score(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float32]:
@@ -44,12 +46,16 @@ def probabilities(values: Tensor) -> NDArray[np.float32]:
 
 
 def score_rows(model: nn.Module, encoded: Encoded) -> NDArray[np.float32]:
-    """Probability of each task for each encoded row, float32 [N, T], computed on the CPU."""
-    return score(model, encoded_batches(encoded, torch.device("cpu")))
+    """Probability of each task for each row of a list to rank, float32 [N, T], computed on the CPU."""
+    return score(model, encoded_batches(encoded, torch.device("cpu"), REQUEST_SIZE))
 
 
 def encoded_batches(encoded: Encoded, device: torch.device, size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Batches without labels of rows that `Encoder.transform` returned, for example a look-up's."""
+    arrays = {field.name: getattr(encoded, field.name) for field in fields(encoded)}
     for start in range(0, len(encoded), size):
-        arrays = {field.name: getattr(encoded, field.name)[start : start + size] for field in fields(encoded)}
-        yield Batch.of(arrays | {"labels": no_labels(len(arrays["ids"]))}, device)
+        part = {
+            name: values if len(values) == 1 else values[start : start + size]  # one history serves all rows
+            for name, values in arrays.items()
+        }
+        yield Batch.of(part | {"labels": no_labels(len(part["ids"]))}, device)

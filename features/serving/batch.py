@@ -69,6 +69,11 @@ class ViewBatch:
             return column
         return column.take(pa.array(self.index, mask=self.index < 0))
 
+    @property
+    def shared(self) -> bool:
+        """Whether one row of the view serves all N."""
+        return len(self.rows.events) == 1 and self.index is not None and not self.index.any()
+
     @cached_property
     def statuses(self) -> npt.NDArray[np.uint8]:
         """What became of each value of the D distinct rows, [D, features of the schema in order of names]."""
@@ -109,7 +114,7 @@ class ViewBatch:
         """The N rows of D distinct ones, without a copy where one serves for all."""
         if self.index is None:
             return distinct
-        if len(distinct) == 1 and not self.index.any():
+        if self.shared:
             return np.broadcast_to(distinct[0], (self.size, *distinct.shape[1:]))
         if not len(distinct):
             return np.full((self.size, *distinct.shape[1:]), missing, distinct.dtype)
@@ -158,6 +163,17 @@ class FeatureBatch:
             output: self.views[view].column(feature) for output, (view, feature) in self.outputs.items()
         }
         return {**self.ids, **features}
+
+    def distinct_columns(self) -> dict[str, Column]:
+        """As `columns`, but a column has one value where one serves for all N rows."""
+        given = {
+            column: pa.array([ids] if isinstance(ids, str) else ids, pa.string())
+            for column, ids in self.given.items()
+        }
+        for output, (name, feature) in self.outputs.items():
+            view = self.views[name]
+            given[output] = view.rows.column(feature) if view.shared else view.column(feature)
+        return given
 
     def matrix(self, names: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
         """Numbers as float32 [N, K], NaN where there is none, in the order of `names`.

@@ -73,15 +73,16 @@ class Ranker:
         Raises:
             StoreError: nothing is served, or another data set is.
         """
-        from training.data.encode import EVENT_TIME
+        from training.data.spec import EVENT_TIME
         from training.score import score_rows
 
         batch = self.lookup.batch(scenario=scenario, user=user, items=items, at=at, context=context)
         if not items:
             none = np.empty((0, len(self.tasks)), np.float32)
             return Ranking([], none, self.tasks, batch, np.empty(0, np.intp))
-        instant = int(batch.instant.timestamp() * 1_000_000)
-        times = np.full(len(items), instant, np.int64)
-        scores = score_rows(self._model, self._encoder.transform({**batch.columns, EVENT_TIME: times}))
+        # What the user and the scenario say is encoded once, whatever the number of items.
+        instant = np.array([int(batch.instant.timestamp() * 1_000_000)], np.int64)
+        encoded = self._encoder.transform({**batch.distinct_columns(), EVENT_TIME: instant})
+        scores = score_rows(self._model, encoded)
         order = np.argsort(-scores[:, 0], kind="stable")[:top]
         return Ranking([items[place] for place in order], scores[order], self.tasks, batch, order)

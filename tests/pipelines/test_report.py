@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.errors import ReportError
 from pipelines.evaluation import Champion
@@ -26,6 +27,7 @@ from tests.pipelines.finished_run import (
     write_evaluation,
     write_events,
     write_gates,
+    write_model_of,
     write_outcome,
     write_published,
     write_run,
@@ -34,7 +36,7 @@ from tests.training.rows import training_rows
 from training.artifact import load_model
 from training.data.arrays import EncodedArrays
 from training.loop import find_device
-from training.understanding import mean_gates
+from training.understanding import look_inside
 
 
 @pytest.fixture(scope="module")
@@ -284,15 +286,31 @@ def test_report_says_why_when_the_champion_could_not_be_scored(settings: Setting
 
 def test_report_shows_pepnets_mean_gates_and_names_models_without(settings: Settings) -> None:
     page = _page(settings)
-    assert "No gates to show in pooled_mlp." in page.text
+    assert "No gates, mixtures of experts or generated weights to show in pooled_mlp." in page.text
     model, _ = load_model(settings.models / "pepnet" / f"ds={DS}")
     arrays = EncodedArrays(encoded_folder(Lake(settings.lake), "ranker_v1", DS))
-    means = mean_gates(model, arrays, find_device("cpu"))
-    assert means is not None
-    user = means.fields.index("user_id")
-    own = means.epnet[:, user]
-    gates = [f"{value:.2f}" for value in (*own, own.max() - own.min(), means.epnet_distance[user])]
+    gate = look_inside(model, arrays, find_device("cpu")).gates[0]
+    user = gate.fields.index("user_id")
+    own = gate.means[:, user]
+    gates = [f"{value:.2f}" for value in (*own, own.max() - own.min(), gate.distance[user])]
     assert page.row("user_id") == ["user_id", *gates]
+
+
+def test_report_shows_experts_and_generated_weights(settings: Settings) -> None:
+    write_model_of(settings, "m2m")
+    path = settings.home / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["train"]["models"] = {"m2m": {}}
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    settings = Settings(home=settings.home)
+    model, _ = load_model(settings.models / "m2m" / f"ds={DS}")
+    arrays = EncodedArrays(encoded_folder(Lake(settings.lake), "ranker_v1", DS))
+    seen = look_inside(model, arrays, find_device("cpu"))
+    page = _page(settings)
+    shares = [f"{100 * share:.0f}" for share in seen.mixtures[0].weights[:, 0, 0]]
+    assert [cell.split("\u2009")[0] for cell in page.row("expert 1")[1:-1]] == shares
+    first = seen.generated[0].cosine[0]
+    assert page.row(seen.scenarios[0], "1.000") == [seen.scenarios[0], *(f"{value:.3f}" for value in first)]
 
 
 def test_report_refuses_to_explain_a_model_when_its_rows_have_changed(settings: Settings) -> None:

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipelines.settings import CHECKOUT
 from tests.training.rows import training_rows
 from training.artifact import load_model, read_card
 from training.config import TrainConfig
@@ -74,8 +79,31 @@ def test_write_model_gives_equal_bytes_when_run_twice(trained: Path, encoded: Pa
     assert (tmp_path / "again" / "hashes.json").read_bytes() == (trained / "hashes.json").read_bytes()
 
 
-def test_model_json_leaves_other_models_settings_out(trained: Path):
-    assert json.loads((trained / "model.json").read_text())["config"]["models"] == {"pepnet": {}}
+def test_model_json_has_all_settings_of_the_model_and_none_of_others(trained: Path):
+    models = json.loads((trained / "model.json").read_text())["config"]["models"]
+    assert models == {"pepnet": {"gate_hidden": 64}}
+
+
+def test_a_fresh_process_scores_rows_with_nothing_but_the_folder(copy: Path, arrays: EncodedArrays):
+    from features.declarations.simulated import CATALOG
+
+    rows = training_rows(CATALOG, rows=4000).slice(4000 - arrays.rows("test"))
+    columns = load_model(copy)[1].spec.columns
+    pq.write_table(rows.select(list(columns)), copy.parent / "rows.parquet")
+    script = """
+import sys
+from pathlib import Path
+import numpy as np, pyarrow.parquet as pq
+from training.artifact import load_model
+from training.score import score_rows
+model, encoder = load_model(Path("copy"))
+np.save("scores.npy", score_rows(model, encoder.transform(pq.read_table("rows.parquet"))))
+assert not [name for name in sys.modules if name.startswith(("pipelines", "features.declarations.simulated"))]
+"""
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([sys.executable, "-c", script], cwd=copy.parent, env=environment, check=True)
+    expected = np.load(copy / "predictions.npy")
+    np.testing.assert_allclose(np.load(copy.parent / "scores.npy"), expected, rtol=0, atol=1e-6)
 
 
 def test_curves_have_a_line_an_epoch_with_the_auc_of_each_task(trained: Path):

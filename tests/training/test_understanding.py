@@ -10,10 +10,13 @@ from features.declarations import simulated
 from tests.training.rows import days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
+from training.data.batch import Batch
 from training.data.encode import fit, write_encoded
 from training.evaluation import UNSEEN_SCENARIO
-from training.models.build import build
-from training.understanding import GateMeans, mean_gates
+from training.layers.meta import MetaLayer
+from training.models.build import available, build
+from training.score import score
+from training.understanding import look_inside
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(embedding_dim=4, hidden=(8, 6), id_dropout=0.5)
@@ -21,87 +24,145 @@ CONFIG = TrainConfig(embedding_dim=4, hidden=(8, 6), id_dropout=0.5)
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> EncodedArrays:
-    """A training set whose scenario "scenario2" has a new name, unknown to the encoder."""
+    """A training set in which the encoder does not know scenario2, nor one user in six."""
     rows = training_rows(simulated.CATALOG, rows=900)
     encoder = fit(simulated.CATALOG, "ranker_v1", rows)
     place = rows.schema.get_field_index("scenario_id")
     renamed = pc.replace_substring(rows["scenario_id"], "scenario2", "new_tab")
     rows = rows.set_column(place, "scenario_id", renamed)
+    users = pc.replace_substring_regex(rows["user_id"], "^user1(.)$", "new\\\\1")
+    rows = rows.set_column(rows.schema.get_field_index("user_id"), "user_id", users)
     folder = tmp_path_factory.mktemp("encoded") / "ds=2026-01-04"
     write_encoded(encoder, rows, days(), folder, source="abc")
     return EncodedArrays(folder)
 
 
-def _pepnet(arrays: EncodedArrays, *, opened: bool) -> nn.Module:
-    """A fresh PEPNet; `opened` moves its gates away from 1."""
+def _opened(name: str, arrays: EncodedArrays) -> nn.Module:
+    """A model whose gates and experts have moved away from their start."""
     torch.manual_seed(0)
-    model = build("pepnet", arrays.encoder.spec, CONFIG)
-    if opened:
-        for gate in (model.epnet, *model.ppnet):
-            nn.init.normal_(gate.out.weight, std=0.5)
-            nn.init.normal_(gate.out.bias)
+    model = build(name, arrays.encoder.spec, CONFIG).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
     return model
 
 
-def _means(arrays: EncodedArrays, *, opened: bool) -> GateMeans:
-    means = mean_gates(_pepnet(arrays, opened=opened), arrays, CPU)
-    assert means is not None
-    return means
-
-
-def test_mean_gates_are_exactly_one_when_the_model_is_fresh(arrays: EncodedArrays) -> None:
-    means = _means(arrays, opened=False)
-    np.testing.assert_allclose(means.epnet, 1.0, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(means.ppnet, 1.0, rtol=0, atol=1e-12)
-    assert not means.epnet_distance.any()
-    assert not means.ppnet_distance.any()
-
-
-def test_mean_gates_equal_a_row_by_row_average(arrays: EncodedArrays) -> None:
-    model = _pepnet(arrays, opened=True).eval()
-    means = mean_gates(model, arrays, CPU)
-    assert means is not None
+def _scenario_of(arrays: EncodedArrays) -> list[str]:
     names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies["scenario_id"].values)
-    columns = np.array(model.general_columns)
-    epnet: dict[str, list[list[float]]] = {}
-    ppnet: dict[str, list[list[list[float]]]] = {}
-    for row in arrays.batches("test", 1, CPU):
-        gates = model.gates(row)
-        gate = gates["epnet"][0].double().numpy()
-        scenario = names[int(row.scenario)]
-        epnet.setdefault(scenario, []).append([gate[columns == field].mean() for field in means.fields])
-        layers = [layer[0].double() for layer in gates["ppnet"]]
-        ppnet.setdefault(scenario, []).append(
-            [[float(layer[task].mean()) for layer in layers] for task in range(len(means.tasks))]
-        )
-    assert means.scenarios == tuple(sorted(epnet, key=lambda name: -len(epnet[name])))
-    assert means.rows.tolist() == [len(epnet[name]) for name in means.scenarios]
-    np.testing.assert_allclose(
-        means.epnet, [np.mean(epnet[name], axis=0) for name in means.scenarios], rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        means.ppnet, [np.mean(ppnet[name], axis=0) for name in means.scenarios], rtol=1e-5
-    )
-    assert np.ptp(means.epnet, axis=0).max() > 0.01
+    return [names[index] for index in arrays.column("scenario", "test")]
 
 
-def test_mean_gates_name_a_scenario_unseen_when_training_did_not_have_it(arrays: EncodedArrays) -> None:
-    assert set(_means(arrays, opened=True).scenarios) == {"scenario0", "scenario1", UNSEEN_SCENARIO}
+def _whole(arrays: EncodedArrays) -> Batch:
+    (batch,) = arrays.batches("test", 10_000, CPU)
+    return batch
+
+
+def test_gates_are_exactly_one_when_the_model_is_fresh(arrays: EncodedArrays) -> None:
+    for gate in look_inside(build("pepnet", arrays.encoder.spec, CONFIG), arrays, CPU).gates:
+        np.testing.assert_allclose(gate.means, 1.0, rtol=0, atol=1e-12)
+        assert not gate.distance.any()
+
+
+def test_gates_of_fields_equal_an_average_by_hand(arrays: EncodedArrays) -> None:
+    model = _opened("pepnet", arrays)
+    seen = look_inside(model, arrays, CPU)
+    gate = seen.gates[0]
+    assert gate.name == "epnet"
+    values = model.gates(_whole(arrays))["epnet"].double().numpy()
+    columns, scenario = np.array(model.general_columns), np.array(_scenario_of(arrays))
+    assert gate.fields == tuple(dict.fromkeys(columns))
+    for place, name in enumerate(seen.scenarios):
+        own = values[scenario == name]
+        assert seen.rows[place] == len(own)
+        expected = [own[:, columns == field].mean() for field in gate.fields]
+        np.testing.assert_allclose(gate.means[place], expected, rtol=1e-5)
+    distance = [np.abs(values[:, columns == field] - 1.0).mean() for field in gate.fields]
+    np.testing.assert_allclose(gate.distance, distance, rtol=1e-5)
+    assert np.ptp(gate.means, axis=0).max() > 0.01
+    assert list(seen.rows) == sorted(seen.rows, reverse=True)
+
+
+def test_gates_of_hidden_layers_are_averaged_over_their_units(arrays: EncodedArrays) -> None:
+    model = _opened("lhuc", arrays)
+    seen = look_inside(model, arrays, CPU)
+    assert [(gate.name, gate.fields) for gate in seen.gates] == [("gates.0", ()), ("gates.1", ())]
+    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies["scenario_id"].values)
+    for place, name in enumerate(seen.scenarios):
+        expected = float(model.gates[0](torch.tensor(names.index(name))).detach().mean())
+        assert seen.gates[0].means[place, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_scenario_is_named_unseen_when_training_did_not_have_it(arrays: EncodedArrays) -> None:
+    assert set(look_inside(_opened("lhuc", arrays), arrays, CPU).scenarios) == {
+        "scenario0", "scenario1", UNSEEN_SCENARIO,
+    }  # fmt: skip
 
 
 def test_distance_does_not_cancel_when_gates_open_and_shut(arrays: EncodedArrays) -> None:
-    model = _pepnet(arrays, opened=False)
+    model = build("pepnet", arrays.encoder.spec, CONFIG)
     with torch.no_grad():
         signs = torch.ones(len(model.epnet.out.bias))
         signs[::2] = -1.0
         model.epnet.out.bias.copy_(signs)
-    means = mean_gates(model, arrays, CPU)
-    assert means is not None
-    identifier = means.fields.index("user_id")
-    np.testing.assert_allclose(means.epnet[:, identifier], 1.0, atol=1e-6)
-    assert means.epnet_distance[identifier] == pytest.approx(np.tanh(0.5), abs=1e-6)
+    gate = look_inside(model, arrays, CPU).gates[0]
+    identifier = gate.fields.index("user_id")
+    np.testing.assert_allclose(gate.means[:, identifier], 1.0, atol=1e-6)
+    assert gate.distance[identifier] == pytest.approx(np.tanh(0.5), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["pooled_mlp", "lhuc"])
-def test_mean_gates_are_none_when_the_model_has_none_to_show(name: str, arrays: EncodedArrays) -> None:
-    assert mean_gates(build(name, arrays.encoder.spec, CONFIG), arrays, CPU) is None
+def test_newcomers_are_the_rows_of_users_that_training_did_not_have(arrays: EncodedArrays) -> None:
+    model = _opened("pepnet", arrays)
+    seen = look_inside(model, arrays, CPU)
+    batch = _whole(arrays)
+    user = [field.column for field in arrays.encoder.spec.ids].index("user_id")
+    new = (batch.ids[:, user] == 0).numpy()
+    assert 0 < seen.newcomers == new.sum() < len(new)
+    values = model.gates(batch)["ppnet"][1].flatten(1).double().numpy()
+    gate = next(gate for gate in seen.gates if gate.name == "ppnet.1")
+    for rows, found in ((new, gate.newcomers), (~new, gate.known)):
+        expected = values[rows].mean(), np.abs(values[rows] - 1.0).mean()
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_experts_equal_mixture_weights_averaged_by_hand(arrays: EncodedArrays) -> None:
+    model = _opened("m2m", arrays)
+    seen = look_inside(model, arrays, CPU)
+    weights: list[torch.Tensor] = []
+    with torch.no_grad(), model.expert_gate.register_forward_hook(lambda *call: weights.append(call[2])):
+        model(_whole(arrays))
+    (mixture,) = seen.mixtures
+    scenario = np.array(_scenario_of(arrays))
+    tasks, experts = len(seen.tasks), weights[0].shape[-1]
+    by_hand = weights[0].reshape(len(scenario), tasks, experts).numpy()
+    for place, name in enumerate(seen.scenarios):
+        np.testing.assert_allclose(mixture.weights[place], by_hand[scenario == name].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(mixture.weights.sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_generated_weights_are_alike_when_nothing_of_the_scenario_enters_them(arrays: EncodedArrays) -> None:
+    model = _opened("m2m", arrays)
+    apart = look_inside(model, arrays, CPU).generated
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, MetaLayer):
+                layer.V_w.zero_()
+    alike = look_inside(model, arrays, CPU).generated
+    assert len(apart) == len(alike) == 3
+    for found in apart:
+        np.testing.assert_allclose(np.diag(found.cosine), 1.0, rtol=1e-6)
+        assert found.cosine.min() < 0.9999
+    for found in alike:
+        np.testing.assert_allclose(found.cosine, 1.0, rtol=1e-6)
+
+
+def test_there_is_nothing_to_show_when_a_model_has_no_such_layer(arrays: EncodedArrays) -> None:
+    assert not look_inside(build("pooled_mlp", arrays.encoder.spec, CONFIG), arrays, CPU)
+
+
+@pytest.mark.parametrize("name", available())
+def test_watching_leaves_a_model_as_it_was(name: str, arrays: EncodedArrays) -> None:
+    model = _opened(name, arrays)
+    before = score(model, [_whole(arrays)])
+    look_inside(model, arrays, CPU)
+    assert np.array_equal(score(model, [_whole(arrays)]), before)
+    assert not any(module._forward_hooks for module in model.modules())

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 class Batch:
     """Encoded rows on one device; B rows, L positions of the recent positives.
 
+    Rows of one user may share their recent positives: sequence, ages and mask then have one row.
+
     Attributes:
         ids: int64 [B, F_id], indices into each field's table, 0 = unseen or missing.
         numeric: float32 [B, F_num], standardised.

@@ -19,13 +19,11 @@ def arrow(column: Column) -> pa.Array:
     return column if isinstance(column, pa.Array) else pa.array(column)
 
 
-def numbers(column: Column, default: float) -> NDArray[np.float64]:
-    """The column as float64 [N], nulls and NaNs replaced by `default`."""
+def numbers(column: Column) -> NDArray[np.float64]:
+    """The column as float64 [N], NaN where there is a null."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        values = column.astype(np.float64)
-    else:
-        values = np.array(arrow(column).cast(pa.float64()).to_numpy(zero_copy_only=False))
-    values[np.isnan(values)] = default
+        return column.astype(np.float64)
+    values: NDArray[np.float64] = arrow(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
 
 

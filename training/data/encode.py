@@ -6,7 +6,7 @@ The same `Encoder.transform` serves training rows and online look-ups, so the tw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -22,16 +22,15 @@ from features.declarations.features import Encoding, Feature
 from features.declarations.groups import SequenceGroup
 from training.data.columns import Column, Lists, arrow, microseconds, numbers
 from training.data.errors import EncodedDataError, EncodingError
-from training.data.spec import IdField, InputSpec, NumericField, SequenceField
+from training.data.spec import EVENT_TIME, IdField, InputSpec, NumericField, SequenceField
 from training.data.vocabulary import Vocabulary
 from training.sealed import sealed_folder
 
-EVENT_TIME = "event_timestamp"
 DAY_MICROSECONDS = 86_400_000_000
 HOUR_MICROSECONDS = 3_600_000_000
 MIN_ID_COUNT = 2
 """An id seen once teaches its embedding nothing but that row's labels; it stays unseen."""
-CHUNK = 262_144
+CHUNK = 65_536
 """Rows encoded at a time, so that memory does not grow with the training set."""
 
 SPEC = "spec.json"
@@ -52,12 +51,14 @@ class DayRange(Protocol):
 class Encoded:
     """Encoded rows, N of them, L positions of the recent positives.
 
+    The recent positives have E rows: N, or one where one value of their columns stood for all.
+
     Attributes:
         ids: int32 [N, F_id], indices into each field's table.
         numeric: float32 [N, F_num], standardised.
-        sequence: int32 [N, L, F_seq], newest first, 0 where padded.
-        ages: float32 [N, L], days before the row's event, 0 where padded.
-        mask: bool [N, L], True where there is an event.
+        sequence: int32 [E, L, F_seq], newest first, 0 where padded.
+        ages: float32 [E, L], days before the row's event, 0 where padded.
+        mask: bool [E, L], True where there is an event.
         scenario: int32 [N], index of the scenario.
     """
 
@@ -88,52 +89,53 @@ class Encoder:
         """Encode rows; unknown strings become index 0, missing numbers their declared default.
 
         Args:
-            columns: every column of the specification, N values each, and `event_timestamp` (a
-                timestamp, or microseconds since 1970 UTC) where there are ages or elapsed hours.
+            columns: every column of the specification, and `event_timestamp` (a timestamp, or
+                microseconds since 1970 UTC) where there are ages or elapsed hours. Each has N values,
+                or one that stands for all N rows, which is then encoded once.
 
         Raises:
-            EncodingError: a column is missing, or the lists of a row differ in length.
+            EncodingError: a column is missing or of another length, or the lists of a row differ in length.
         """
         spec = self.spec
-        ids = [
-            self.vocabularies[field.table].lookup(arrow(_column(columns, field.column))) for field in spec.ids
-        ]
-        rows = len(ids[0])
-        numeric = np.empty((rows, len(spec.numerics)), dtype=np.float32)
-        for position, number in enumerate(spec.numerics):
-            numeric[:, position] = (_scaled(columns, number) - number.mean) / number.std
-        sequence, ages, mask = self._recent(columns, rows)
-        scenario = next(
-            index for field, index in zip(spec.ids, ids, strict=True) if field.column == spec.scenario_table
-        )
-        return Encoded(np.stack(ids, axis=1), numeric, sequence, ages, mask, scenario)
+        given = _given(spec, columns)
+        rows = _common_length(given)
+        now = microseconds(given[EVENT_TIME]) if EVENT_TIME in given else np.zeros(1, np.int64)
+        ids = np.empty((rows, len(spec.ids)), np.int32)
+        for position, field in enumerate(spec.ids):
+            ids[:, position] = self.vocabularies[field.table].lookup(arrow(given[field.column]))
+        scenario = next(place for place, field in enumerate(spec.ids) if field.column == spec.scenario_table)
+        sequence, ages, mask = self._recent(given, now)
+        numeric = _standardised(spec.numerics, given, now, rows)
+        return Encoded(ids, numeric, sequence, ages, mask, ids[:, scenario].copy())
 
     def _recent(
-        self, columns: Mapping[str, Column] | pa.Table, rows: int
+        self, given: Mapping[str, Column], now: NDArray[np.int64]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
         spec, length = self.spec, self.spec.sequence_length
-        sequence = np.zeros((rows, length, len(spec.sequences)), dtype=np.int32)
-        ages = np.zeros((rows, length), dtype=np.float32)
-        lengths: dict[str, NDArray[np.int64]] = {}
-        for position, field in enumerate(spec.sequences):
-            lists = Lists(_column(columns, field.column), pa.string(), length)
-            lengths[field.column] = lists.lengths
-            indices = self.vocabularies[field.table].lookup(lists.elements)
-            sequence[:, :, position] = lists.padded(indices)
+        kinds = {field.column: pa.string() for field in spec.sequences}
         if spec.ages is not None:
-            lists = Lists(_column(columns, spec.ages), pa.int64(), length)
-            lengths[spec.ages] = lists.lengths
-            times = lists.padded(lists.elements.to_numpy(zero_copy_only=False))
-            now = microseconds(_column(columns, EVENT_TIME))[:, None]
-            ages = ((now - times) / DAY_MICROSECONDS).astype(np.float32)
-        mask = np.arange(length) < next(iter(lengths.values()), np.zeros(rows, np.int64))[:, None]
-        for column, own in lengths.items():
-            if not np.array_equal(own, mask.sum(axis=1)):
+            kinds[spec.ages] = pa.int64()
+        lists = {column: Lists(given[column], kind, length) for column, kind in kinds.items()}
+        lengths = {column: own.lengths for column, own in lists.items()}
+        rows = max([1, *map(len, lengths.values()), *([len(now)] if spec.ages is not None else [])])
+        first = next(iter(lengths.values()), np.zeros(1, np.int64))
+        mask = np.broadcast_to(np.arange(length) < first[:, None], (rows, length)).copy()
+        for column, held in lengths.items():
+            if not np.array_equal(held, first):
                 raise EncodingError(
                     f"the lists of {column} and {next(iter(lengths))} differ in length; "
                     "all lists of one sequence group describe the same events"
                 )
-        return sequence, np.where(mask, ages, np.float32(0)), mask
+        sequence = np.zeros((rows, length, len(spec.sequences)), dtype=np.int32)
+        for position, field in enumerate(spec.sequences):
+            own = lists[field.column]
+            sequence[:, :, position] = own.padded(self.vocabularies[field.table].lookup(own.elements))
+        ages = np.zeros((rows, length), dtype=np.float32)
+        if spec.ages is not None:
+            own = lists[spec.ages]
+            times = own.padded(own.elements.to_numpy(zero_copy_only=False))
+            np.copyto(ages, (now[:, None] - times) / DAY_MICROSECONDS, where=mask, casting="same_kind")
+        return sequence, ages, mask
 
     def save(self, folder: Path) -> None:
         """Write spec.json and vocabularies.json into `folder`."""
@@ -277,23 +279,43 @@ def _fit_number(rows: pa.Table, column: str, feature: Feature) -> NumericField:
         mean=0.0,
         std=1.0,
     )
-    values = _scaled(rows, field)
+    now = microseconds(_column(rows, EVENT_TIME)) if field.elapsed else np.zeros(1, np.int64)
+    values = _scaled([field], {column: _column(rows, column)}, now)[0]
     spread = float(values.std())
     # A column that is constant in training says nothing; its units would be magnified a millionfold.
     return field.model_copy(update={"mean": float(values.mean()), "std": spread if spread > 1e-6 else 1.0})
 
 
-def _scaled(columns: Mapping[str, Column] | pa.Table, field: NumericField) -> NDArray[np.float64]:
-    """A field's values before they are standardised, float64 [N]."""
-    column = _column(columns, field.column)
-    if field.elapsed:
-        # Instants of this age would lose their last hours in a float32, so they are subtracted first.
-        now = microseconds(_column(columns, EVENT_TIME)).astype(np.float64)
-        values = (now - numbers(column, np.nan)) / HOUR_MICROSECONDS
-        values[np.isnan(values)] = field.default
-    else:
-        values = numbers(column, field.default)
-    return np.log1p(np.maximum(values, 0.0)) if field.log else values
+def _standardised(
+    numerics: Sequence[NumericField], given: Mapping[str, Column], now: NDArray[np.int64], rows: int
+) -> NDArray[np.float32]:
+    """All numeric fields, float32 [rows, F_num]; those of one value each are worked out once."""
+    numeric = np.empty((rows, len(numerics)), dtype=np.float32)
+    lengths = [max(len(given[field.column]), len(now) if field.elapsed else 1) for field in numerics]
+    for length in set(lengths):
+        places = [place for place, own in enumerate(lengths) if own == length]
+        own = [numerics[place] for place in places]
+        mean, std = (np.array([[getattr(field, of)] for field in own]) for of in ("mean", "std"))
+        numeric[:, places] = ((_scaled(own, given, now) - mean) / std).T
+    return numeric
+
+
+def _scaled(
+    numerics: Sequence[NumericField], given: Mapping[str, Column], now: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Fields of equally many values before they are standardised, float64 [fields, N]."""
+    values = np.stack([_values(field, given[field.column], now) for field in numerics])
+    np.copyto(values, np.array([[field.default] for field in numerics]), where=np.isnan(values))
+    logs = [place for place, field in enumerate(numerics) if field.log]
+    values[logs] = np.log1p(np.maximum(values[logs], 0.0))
+    return values
+
+
+def _values(field: NumericField, column: Column, now: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What a field's column says, float64 [N], NaN where it says nothing."""
+    values = numbers(column)
+    # Instants of this age would lose their last hours in a float32, so they are subtracted first.
+    return (now - values) / HOUR_MICROSECONDS if field.elapsed else values
 
 
 def _fit_vocabularies(
@@ -322,6 +344,27 @@ def _sequence_length(catalog: Catalog, service: str) -> int:
             f"({', '.join(group.name for group in groups)}); models read one"
         )
     return groups[0].length if groups else 0
+
+
+def _given(spec: InputSpec, columns: Mapping[str, Column] | pa.Table) -> dict[str, Column]:
+    """The columns that the specification names."""
+    names = [field.column for field in spec.ids]
+    names += [field.column for field in spec.numerics]
+    names += [field.column for field in spec.sequences]
+    if spec.ages is not None:
+        names.append(spec.ages)
+    if spec.ages is not None or any(field.elapsed for field in spec.numerics):
+        names.append(EVENT_TIME)
+    return {name: _column(columns, name) for name in names}
+
+
+def _common_length(given: Mapping[str, Column]) -> int:
+    """N, of columns that have N values or one."""
+    lengths = {len(column): name for name, column in given.items() if len(column) != 1}
+    if len(lengths) > 1:
+        told = ", ".join(f"{name} has {length}" for length, name in lengths.items())
+        raise EncodingError(f"columns have either as many values as there are rows, or one; {told}")
+    return next(iter(lengths), 1)
 
 
 def _column(columns: Mapping[str, Column] | pa.Table, name: str) -> Column:

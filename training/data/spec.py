@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from features.declarations.features import Encoding, Role
 
+EVENT_TIME = "event_timestamp"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +83,20 @@ class InputSpec(_Frozen):
     def scenarios(self) -> int:
         """Number of scenario indices S, index 0 (unseen) included."""
         return self.tables[self.scenario_table]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What rows to encode consist of: column to "string", "number", "microseconds", or a list of them.
+
+        Microseconds are since 1970, UTC; those of `event_timestamp` say when the row is scored. All but
+        that may be null, numbers NaN.
+        """
+        kinds = {field.column: "string" for field in self.ids}
+        kinds |= {field.column: "microseconds" if field.elapsed else "number" for field in self.numerics}
+        kinds |= {field.column: "list<string>" for field in self.sequences}
+        if self.ages is not None:
+            kinds[self.ages] = "list<microseconds>"
+        return kinds | {EVENT_TIME: "microseconds"}
 
     def save(self, path: Path) -> None:
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -52,6 +52,8 @@ class Vocabulary:
 
         Only distinct values go through the index, so a constant column of any length costs one look-up.
         """
+        if len(column) == 1:  # a request has dozens of these, for which Arrow's kernels are slow
+            return np.array([self._index.get(_strings(column)[0].as_py(), UNSEEN)], np.int32)
         encoded = column if pa.types.is_dictionary(column.type) else _strings(column).dictionary_encode()
         distinct = _strings(encoded.dictionary).to_pylist()
         # One place more than there are distinct values: where nulls point to.

@@ -24,7 +24,8 @@ class Inputs:
         scenario: [B, D_scenario], scenario id and the statistics within the scenario.
         user, item: [B, D_user], [B, D_item], the priors: ids, author, newcomer features.
         general: [B, D_general], everything else that is not a sequence.
-        sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days.
+        sequence: [B, L, D_sequence], the recent positives, newest first, with log1p of their age in days;
+            a view of one row where all rows are of one user.
         mask: bool [B, L], True where there is an event.
         scenario_index: int64 [B], 0 for a scenario unseen in training.
         activity: [B, D_activity], the numbers among `user`: how new and how active the user is, not who.
@@ -52,6 +53,8 @@ class Inputs:
 
 def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
     """Mean of [B, L, D] over the positions where mask [B, L] is True; zeros for a row without any."""
+    if sequence.stride(0) == 0 and sequence.shape[0] > 1:  # one row, seen B times: one mean is enough
+        return masked_mean(sequence[:1], mask[:1]).expand(sequence.shape[0], -1)
     events = mask.sum(dim=1, keepdim=True).clamp(min=1)
     return (sequence * mask.unsqueeze(-1)).sum(dim=1) / events
 
@@ -149,4 +152,6 @@ class InputLayer(nn.Module):
         if self._ages:
             sequence = torch.cat([sequence, batch.ages.log1p().unsqueeze(-1)], dim=-1)
         activity = numeric[_FLAT_ROLES.index(Role.USER)]
-        return Inputs(scenario, user, item, general, sequence, batch.mask, batch.scenario, activity, ids)
+        rows = batch.ids.shape[0]
+        sequence, mask = sequence.expand(rows, -1, -1), batch.mask.expand(rows, -1)
+        return Inputs(scenario, user, item, general, sequence, mask, batch.scenario, activity, ids)

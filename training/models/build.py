@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from features.declarations.names import checked_name
 from training import models
@@ -42,14 +43,27 @@ def build(name: str, spec: InputSpec, config: TrainConfig) -> Ranker:
             f"there is no model {name!r}; choose one of {', '.join(available())}, "
             f"or add training/models/{name}.py (docs/models.md shows how)"
         )
-    model: type[Ranker] = import_module(f"training.models.{name}").MODEL
-    settings = config.models.get(name, {})
-    parameters = inspect.signature(model).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    settings, known = config.models.get(name, {}), _defaults(name)
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ModelSettingsError(
             f"model {name} has no setting {', '.join(unknown)}; "
             f"under train.models.{name} in params.yaml it knows {', '.join(known) or 'none'}"
         )
-    return model(spec, config, **settings)
+    return _class(name)(spec, config, **settings)
+
+
+def settings_of(name: str, config: TrainConfig) -> dict[str, Any]:
+    """All own settings of a model as `build` makes it, the defaults included."""
+    return {**_defaults(name), **config.models.get(name, {})}
+
+
+def _class(name: str) -> type[Ranker]:
+    model: type[Ranker] = import_module(f"training.models.{name}").MODEL
+    return model
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    """A model's own settings with their defaults: the keyword-only arguments of its constructor."""
+    parameters = inspect.signature(_class(name)).parameters.values()
+    return {own.name: own.default for own in parameters if own.kind is own.KEYWORD_ONLY}

@@ -23,15 +23,10 @@ from features.serving.web.lookups import Model
 from features.serving.web.replies import ARROW
 from features.serving.web.tokens import Tokens, add_token
 from features.store import open_store
-from pipelines.days import Days
-from pipelines.lake import Lake
 from pipelines.materialize import materialize
 from pipelines.settings import Settings
-from tests.features.hand_made_lake import write_lake
 from tests.features.serving.running import post, serving
-from tests.homes import make_home
-from tests.pipelines.finished_run import DS, PARAMS, write_model_of, write_training_set
-from tests.training.rows import training_rows
+from tests.pipelines.finished_run import DS
 
 ASKED: dict[str, Any] = {
     "service": "ranker_v1",
@@ -146,17 +141,6 @@ def test_rank_says_what_to_run_when_no_model_is_published(url: str) -> None:
     response = post(f"{url}/v1/rank", ROW)
     assert response.status_code == 503
     assert "gatehouse publish" in response.json()["detail"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with a model of random weights, and snapshots of the users and items it may be asked for."""
-    settings = Settings(home=make_home(tmp_path_factory.mktemp("trained"), "simulated", **PARAMS))
-    write_training_set(settings, Lake(settings.lake), training_rows(settings.catalog, rows=500), {})
-    write_model_of(settings, "pepnet")
-    write_lake(settings.lake, settings.catalog, Days.one(DS), ids=4)
-    materialize(settings, DS)
-    return settings
 
 
 def test_rank_answers_what_a_ranker_in_process_does(trained: Settings) -> None:

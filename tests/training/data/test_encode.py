@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from features.declarations.features import Role
 from features.declarations.simulated import CATALOG
 from tests.training.rows import days, training_rows
 from training.data.encode import Encoder, fit, write_encoded
@@ -62,6 +63,28 @@ def test_transform_gives_the_same_for_a_row_alone_and_among_others():
     alone = ENCODER.transform(ROWS.slice(417, 1))
     for name in ("ids", "numeric", "sequence", "ages", "mask", "scenario"):
         assert np.array_equal(getattr(together, name)[417:418], getattr(alone, name))
+
+
+def test_transform_gives_the_same_when_one_value_stands_for_all_rows():
+    items = {field.column for field in ENCODER.spec.ids if field.role is Role.ITEM}
+    rows, user = ROWS.slice(100, 50), ROWS.slice(400, 1)
+    of_items = {name for name in ROWS.column_names if name in items or name.startswith("item_engagement")}
+    once = {name: rows[name] if name in of_items else user[name] for name in ROWS.column_names}
+    spread = {name: rows[name] if name in of_items else user[name].take([0] * 50) for name in once}
+    found, expected = ENCODER.transform(once), ENCODER.transform(pa.table(spread))
+    for name in ("ids", "numeric", "scenario"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name))
+    for name in ("sequence", "ages", "mask"):
+        assert len(getattr(found, name)) == 1
+        assert np.array_equal(getattr(found, name).repeat(50, axis=0), getattr(expected, name))
+    assert len(np.unique(found.numeric, axis=0)) > 1
+    assert found.mask.any()
+
+
+def test_transform_refuses_columns_of_other_lengths():
+    columns = {name: ROWS[name].slice(0, 1 + place % 3) for place, name in enumerate(ROWS.column_names)}
+    with pytest.raises(EncodingError, match="as many values as there are rows"):
+        ENCODER.transform(columns)
 
 
 def test_transform_takes_numpy_columns_as_a_lookup_returns_them():

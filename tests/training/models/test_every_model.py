@@ -125,6 +125,15 @@ def test_a_hidden_id_scores_as_an_unseen_one(
     assert torch.allclose(model.train()(batch), unseen, rtol=0, atol=1e-12)
 
 
+def test_scores_are_the_same_when_one_history_serves_all_rows(model: Ranker, random_batch: MakeBatch) -> None:
+    batch = random_batch(rows=6, dtype=torch.float64)
+    longest = int(batch.mask.sum(dim=1).argmax())
+    once = {name: getattr(batch, name)[[longest]] for name in ("sequence", "ages", "mask")}
+    spread = {name: tensor.repeat_interleave(6, dim=0) for name, tensor in once.items()}
+    together, apart = model(replace(batch, **once)), model(replace(batch, **spread))
+    assert torch.allclose(together, apart, rtol=0, atol=1e-12)
+
+
 def test_a_score_is_finite_when_nobody_has_a_history(model: Ranker, random_batch: MakeBatch) -> None:
     batch = random_batch(rows=5, dtype=torch.float64)
     empty = replace(
