@@ -13,6 +13,7 @@ from training.understanding import ExpertUse, GateMeans, GeneratedWeights, Insid
 
 TOP_SCENARIOS = 8
 FULL_TINT = 0.4  # distance of a mean gate from 1 at which a cell has its full colour
+PALE = 0.05  # distance of a cosine from 1 at which a cell is pale at the latest; less is no difference to see
 _SPREADS = ("spread", "distance\nfrom 1")
 
 
@@ -98,7 +99,7 @@ def likeness_table(name: str, generated: GeneratedWeights, seen: Inside) -> Tabl
     """Cosine between the weights generated for each two scenarios."""
     shown = generated.cosine[:TOP_SCENARIOS, :TOP_SCENARIOS]
     others = shown[~np.eye(len(shown), dtype=bool)]
-    low = float(others.min()) if others.size else 1.0
+    low = min(float(others.min(initial=1.0)), 1.0 - PALE)
     names = seen.scenarios[:TOP_SCENARIOS]
     rows = tuple(
         (Cell(scenario), *(Cell(f"{value:.3f}", weight=_likeness(value, low)) for value in values))
@@ -113,7 +114,7 @@ def likeness_table(name: str, generated: GeneratedWeights, seen: Inside) -> Tabl
 
 
 def _likeness(cosine: float, low: float) -> float:
-    return float(np.clip((cosine - low) / max(1.0 - low, 1e-9), 0.0, 1.0))
+    return float(np.clip((cosine - low) / (1.0 - low), 0.0, 1.0))
 
 
 def _by_view(fields: Sequence[str]) -> dict[str, list[int]]:
