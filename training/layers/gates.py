@@ -13,7 +13,7 @@ from training.layers.routing import RoutedLinear, Routes
 GAMMA = 2.0
 
 MakeLinear = Callable[..., "nn.Linear | RoutedLinear"]
-"""Makes a dense layer of given widths, with or without bias: `nn.Linear`, or one with weights per scenario."""
+"""Makes a dense layer of given widths, with bias or without: `nn.Linear`, or weights per scenario."""
 
 
 class GateNU(nn.Module):
