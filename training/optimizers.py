@@ -84,10 +84,15 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     sparse = [table.weight for table in tables if table.sparse]
     dense = [table.weight for table in tables if not table.sparse]
     embedded = {id(weight) for weight in chain(sparse, dense)}
-    network = [weight for weight in model.parameters() if id(weight) not in embedded]
+    network = {name: weight for name, weight in model.named_parameters() if id(weight) not in embedded}
+    # Layers side by side keep their biases as one matrix.
+    decayed = [name for name, weight in network.items() if weight.ndim >= 2 and not name.endswith("bias")]
     groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in network if weight.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [weight for weight in network if weight.ndim < 2]},
+        {
+            "params": [network[name] for name in network if name in decayed],
+            "weight_decay": config.weight_decay,
+        },
+        {"params": [network[name] for name in network if name not in decayed]},
         {"params": dense, "lr": config.embedding_lr},
     ]
     optimizers: list[Optimizer] = [AdamW(groups, lr=config.lr, weight_decay=0.0, fused=True)]

@@ -91,17 +91,23 @@ class RoutedLinear(nn.Module):
         groups: how many, group 0 included.
         inputs: width read.
         outputs: width written.
+        bias: whether there is a b_g.
     """
 
-    def __init__(self, groups: int, inputs: int, outputs: int) -> None:
+    bias: nn.Parameter | None
+
+    def __init__(self, groups: int, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
         bound = inputs**-0.5  # as nn.Linear starts
-        weight, bias = torch.empty(inputs, outputs), torch.empty(outputs)
-        self.weight = nn.Parameter(weight.uniform_(-bound, bound).repeat(groups - 1, 1, 1))
-        self.bias = nn.Parameter(bias.uniform_(-bound, bound).repeat(groups - 1, 1))
+        weight = torch.empty(inputs, outputs).uniform_(-bound, bound)
+        self.weight = nn.Parameter(weight.repeat(groups - 1, 1, 1))
+        self.bias = None
+        if bias:
+            self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound).repeat(groups - 1, 1))
 
     def forward(self, tiles: Tensor, routes: Routes) -> Tensor:
-        return routes.product(tiles, _with_mean(self.weight), _with_mean(self.bias))
+        bias = None if self.bias is None else _with_mean(self.bias)
+        return routes.product(tiles, _with_mean(self.weight), bias)
 
 
 class RoutedMLP(nn.Module):

@@ -16,7 +16,7 @@ class StarLinear(nn.Module):
     """A dense layer per scenario p: x (W * W_p) + (b + b_p). [N, R, inputs] to [N, R, outputs], in tiles.
 
     W_p starts at 1 and b_p at 0, and so they stay for index 0, a scenario unseen in training: it has the
-    shared layer.
+    shared layer. What is kept and learnt is W_p - 1, so that weight decay pulls towards the shared layer.
 
     Source: STAR, arXiv 2101.11427.
     """
@@ -26,11 +26,11 @@ class StarLinear(nn.Module):
         bound = inputs**-0.5  # as nn.Linear starts
         self.weight = nn.Parameter(torch.empty(inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
-        self.scenario_weight = nn.Parameter(torch.ones(scenarios - 1, inputs, outputs))
+        self.scenario_weight = nn.Parameter(torch.zeros(scenarios - 1, inputs, outputs))
         self.scenario_bias = nn.Parameter(torch.zeros(scenarios - 1, outputs))
 
     def forward(self, tiles: Tensor, routes: Routes) -> Tensor:
-        weight = self.weight * F.pad(self.scenario_weight, (0, 0, 0, 0, 1, 0), value=1.0)
+        weight = self.weight * (1.0 + F.pad(self.scenario_weight, (0, 0, 0, 0, 1, 0)))
         bias = self.bias + F.pad(self.scenario_bias, (0, 0, 1, 0))
         return routes.product(tiles, weight, bias)
 
@@ -44,6 +44,7 @@ class PartitionedNorm(nn.Module):
     normalise every row, whatever its neighbours.
 
     Index 0, a scenario unseen in training, has gamma_0 = 1, beta_0 = 0 and the statistics of all rows.
+    What is kept of gamma_p is gamma_p - 1.
 
     Takes x [B, width] and scenario indices int64 [B], gives [B, width].
 
@@ -57,7 +58,7 @@ class PartitionedNorm(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(width))
         self.beta = nn.Parameter(torch.zeros(width))
-        self.scenario_gamma = nn.Parameter(torch.ones(scenarios - 1, width))
+        self.scenario_gamma = nn.Parameter(torch.zeros(scenarios - 1, width))
         self.scenario_beta = nn.Parameter(torch.zeros(scenarios - 1, width))
         self.register_buffer("moving_mean", torch.zeros(scenarios, width))
         self.register_buffer("moving_variance", torch.ones(scenarios, width))
@@ -67,9 +68,7 @@ class PartitionedNorm(nn.Module):
             self._of_batch(x, scenario) if self.training else (self.moving_mean, self.moving_variance)
         )
         mean, variance = statistics
-        gain = (
-            self.gamma * F.pad(self.scenario_gamma, (0, 0, 1, 0), value=1.0) * (variance + _EPSILON).rsqrt()
-        )
+        gain = self.gamma * (1.0 + F.pad(self.scenario_gamma, (0, 0, 1, 0))) * (variance + _EPSILON).rsqrt()
         shift = self.beta + F.pad(self.scenario_beta, (0, 0, 1, 0)) - mean * gain
         return x * gain[scenario] + shift[scenario]
 

@@ -11,7 +11,7 @@ from features.declarations.features import Role
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.gates import GateNU, gate_input
+from training.layers.gates import PriorGates
 from training.layers.routing import RoutedLinear, Routes, route
 from training.layers.towers import gated_tower
 from training.models.base import Ranker
@@ -43,11 +43,10 @@ class PPNet(Ranker):
         super().__init__(spec, config)
         self.scenario_towers = scenario_towers
         linear = partial(RoutedLinear, spec.scenarios) if scenario_towers else nn.Linear
-        self.priors = self.inputs.width(*_PRIORS)
-        read = self.priors + self.inputs.width(*_GENERAL)
-        widths = (read, *config.hidden, len(spec.tasks))
+        self.priors, general = self.inputs.width(*_PRIORS), self.inputs.width(*_GENERAL)
+        widths = (self.priors + general, *config.hidden, len(spec.tasks))
         self.layers = nn.ModuleList(linear(narrow, wide) for narrow, wide in pairwise(widths))
-        self.gates = nn.ModuleList(GateNU(read, gate_hidden, width, linear) for width in widths[:-1])
+        self.gates = PriorGates(self.priors, general, gate_hidden, widths[:-1], linear)
 
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
@@ -59,8 +58,8 @@ class PPNet(Ranker):
 
     def _towers(self, everything: Tensor, *routes: Routes) -> Tensor:
         """Logits [..., T] of h_0 [..., D]: of rows, or of tiles with their routes."""
-        read = gate_input(*everything.tensor_split((self.priors,), dim=-1))
-        gates = [gate(read, *routes) for gate in self.gates]
+        priors, general = everything.tensor_split((self.priors,), dim=-1)
+        gates = self.gates(priors, general, *routes)
         return gated_tower(self.layers, gates, everything, *routes)
 
 

@@ -5,7 +5,7 @@ from math import exp
 import pytest
 import torch
 
-from training.layers.gates import GateNU, GroupGate
+from training.layers.gates import GateNU, GroupGate, PriorGates, gate_input
 
 
 def sigmoid(x: float) -> float:
@@ -58,6 +58,42 @@ def test_gate_nu_learns_from_its_last_layer_first_and_from_all_layers_after_one_
     assert all(parameter.grad.abs().any() for parameter in gate.parameters())
 
 
+def test_a_gates_input_is_all_and_trains_the_priors_alone() -> None:
+    priors, context = (torch.randn(3, 2, requires_grad=True) for _ in range(2))
+    read = gate_input(priors, context)
+    assert torch.equal(read, torch.cat([priors, context], dim=1))
+    read.sum().backward()
+    assert priors.grad is not None
+    assert context.grad is None
+
+
+def test_prior_gates_are_a_gate_nu_for_every_layer_that_trains_its_priors_alone() -> None:
+    torch.manual_seed(0)
+    gates = PriorGates(2, 3, 4, (5, 6)).double()
+    for parameter in gates.parameters():
+        torch.nn.init.normal_(parameter)
+    priors, context = (torch.randn(7, n, dtype=torch.float64, requires_grad=True) for n in (2, 3))
+    values = gates(priors, context)
+    first = torch.cat([gates.from_priors.weight, gates.from_context.weight], dim=1)
+    for place, (head, value) in enumerate(zip(gates.heads, values, strict=True)):
+        same = GateNU(5, 4, value.shape[1]).double()
+        own = slice(4 * place, 4 * place + 4)
+        same.hidden.load_state_dict({"weight": first[own], "bias": gates.from_priors.bias[own]})
+        same.out.load_state_dict(head.out.state_dict())
+        assert torch.allclose(value, same(torch.cat([priors, context], dim=1)), rtol=0, atol=1e-13)
+    sum(value.sum() for value in values).backward()
+    assert priors.grad.any()
+    assert context.grad is None
+
+
+def test_prior_gates_are_exactly_one_when_fresh() -> None:
+    values = PriorGates(2, 3, 4, (5, 6))(torch.randn(7, 2), torch.randn(7, 3))
+    assert [torch.equal(value, torch.ones(7, n)) for value, n in zip(values, (5, 6), strict=True)] == [
+        True,
+        True,
+    ]
+
+
 def test_group_gate_is_exactly_one_when_fresh() -> None:
     assert torch.equal(GroupGate(4, 3)(torch.arange(4)), torch.ones(4, 3))
 
@@ -65,10 +101,10 @@ def test_group_gate_is_exactly_one_when_fresh() -> None:
 def test_group_gate_is_twice_the_sigmoid_of_the_groups_own_vector() -> None:
     torch.manual_seed(0)
     gate = GroupGate(3, 2).double()
-    torch.nn.init.normal_(gate.r.weight)
+    torch.nn.init.normal_(gate.r)
     values = gate(torch.tensor([2, 0, 2]))
     for seen, group in zip(values.tolist(), (2, 0, 2), strict=True):
-        assert seen == pytest.approx([2 * sigmoid(r) for r in gate.r.weight[group].tolist()], rel=1e-12)
+        assert seen == pytest.approx([2 * sigmoid(r) for r in gate.r[group].tolist()], rel=1e-12)
 
 
 def test_group_gate_stays_one_when_the_group_was_never_trained() -> None:

@@ -24,7 +24,7 @@ def normalised(norm: PartitionedNorm, x: Tensor, scenario: int, mean: Tensor, va
     """gamma gamma_p (x - mean) / std + beta + beta_p; index 0 has no gamma_p and beta_p."""
     gamma, beta = norm.gamma, norm.beta
     if scenario:
-        gamma = gamma * norm.scenario_gamma[scenario - 1]
+        gamma = gamma * (1.0 + norm.scenario_gamma[scenario - 1])
         beta = beta + norm.scenario_beta[scenario - 1]
     return gamma * (x - mean) / (variance + 1e-5).sqrt() + beta
 
@@ -38,7 +38,7 @@ def test_a_star_layer_is_the_shared_weights_times_the_scenarios() -> None:
     routes = route(SCENARIO, 4)
     y = routes.to_rows(layer(routes.to_tiles(x), routes))
     for row, p in enumerate(SCENARIO.tolist()):
-        weight = layer.weight * layer.scenario_weight[p - 1]
+        weight = layer.weight * (1.0 + layer.scenario_weight[p - 1])
         expected = x[row] @ weight + layer.bias + layer.scenario_bias[p - 1]
         assert torch.allclose(y[row], expected, rtol=0, atol=1e-14)
 

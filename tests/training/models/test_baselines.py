@@ -67,12 +67,12 @@ def test_lhuc_scales_the_outputs_of_every_layer_by_the_scenarios_gates(
     torch.manual_seed(0)
     model = LHUC(tiny_spec, tiny_config).double()
     for gate in model.gates:
-        torch.nn.init.normal_(gate.r.weight)
+        torch.nn.init.normal_(gate.r)
     batch = random_batch(rows=4, dtype=torch.float64)
     logits = model(batch)
     for row, x in enumerate(model.inputs(batch).of(*Role)):
         for layer, gate in zip(model.layers, model.gates, strict=True):
-            r = gate.r.weight[batch.scenario[row]].tolist()
+            r = gate.r[batch.scenario[row]].tolist()
             opened = torch.tensor([2 / (1 + exp(-value)) for value in r], dtype=torch.float64)
             x = opened * torch.relu(layer.weight @ x + layer.bias)
         expected = model.out.weight @ x + model.out.bias

@@ -12,7 +12,7 @@ from features.declarations.features import Encoding
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.gates import GateNU
+from training.layers.gates import GateNU, PriorGates
 from training.losses import masked_bce
 from training.models.base import Ranker
 from training.models.build import available, build
@@ -66,8 +66,13 @@ def test_every_parameter_gets_a_gradient_after_at_most_one_step(
         return {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().any()}
 
     # A fresh gate's last layer is zero, so what lies before it learns from the second step on.
-    gates = [name for name, module in model.named_modules() if isinstance(module, GateNU)]
-    asleep = {f"{gate}.hidden.{parameter}" for gate in gates for parameter in ("weight", "bias")}
+    first_layers = {GateNU: ("hidden.",), PriorGates: ("from_priors.", "from_context.")}
+    asleep = {
+        f"{gate}.{name}"
+        for gate, module in model.named_modules()
+        for name, _ in module.named_parameters()
+        if name.startswith(first_layers.get(type(module), ()))
+    }
     assert without_gradient() == asleep
     optimizer.step()
     assert without_gradient() == set()

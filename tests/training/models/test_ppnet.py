@@ -12,7 +12,6 @@ from tests.training.models.restated import Leaves, dense, moved, opened, pooled_
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
-from training.layers.gates import gate_input
 from training.losses import masked_bce
 from training.models.ppnet import PPNet
 
@@ -38,9 +37,11 @@ def make(tiny_spec: InputSpec, tiny_config: TrainConfig) -> MakeModel:
 
 def own_dense(layer: nn.Module, scenario: int, x: list[float]) -> list[float]:
     """A dense layer, or the scenario's (1 and up) among routed ones."""
-    if isinstance(layer, nn.Linear):
-        return dense(x, layer.weight.T.tolist(), layer.bias.tolist())
-    return dense(x, layer.weight[scenario - 1].tolist(), layer.bias[scenario - 1].tolist())
+    shared = isinstance(layer, nn.Linear)
+    weight = layer.weight.T if shared else layer.weight[scenario - 1]
+    if layer.bias is None:
+        return dense(x, weight.tolist(), [0.0] * weight.shape[1])
+    return dense(x, weight.tolist(), (layer.bias if shared else layer.bias[scenario - 1]).tolist())
 
 
 def ppnet_restated(model: PPNet, batch: Batch) -> list[list[float]]:
@@ -50,8 +51,12 @@ def ppnet_restated(model: PPNet, batch: Batch) -> list[list[float]]:
         everything = inputs.user[row].tolist() + inputs.item[row].tolist() + inputs.scenario[row].tolist()
         everything += inputs.general[row].tolist() + pooled_restated(inputs, row)
         hidden = everything
-        for depth, (layer, gate) in enumerate(zip(model.layers, model.gates, strict=True)):
-            opening = own_dense(gate.out, scenario, relu(own_dense(gate.hidden, scenario, everything)))
+        priors, general = everything[: model.priors], everything[model.priors :]
+        from_priors = own_dense(model.gates.from_priors, scenario, priors)
+        from_general = own_dense(model.gates.from_context, scenario, general)
+        seen = relu([own + other for own, other in zip(from_priors, from_general, strict=True)])
+        for depth, (layer, head) in enumerate(zip(model.layers, model.gates.heads, strict=True)):
+            opening = own_dense(head.out, scenario, seen[4 * depth : 4 * depth + 4])
             hidden = own_dense(layer, scenario, times(opened(opening), hidden))
             if depth < len(model.layers) - 1:
                 hidden = relu(hidden)
@@ -104,7 +109,7 @@ def test_everything_but_the_priors_learns_as_if_ppnets_gates_were_constants(
     opening: list[torch.Tensor] = []
     hooks = [
         gate.register_forward_hook(lambda _module, _inputs, output: opening.append(output.detach()))
-        for gate in model.gates
+        for gate in model.gates.heads
     ]
     model.inputs = leaves = Leaves(model.inputs(batch))  # type: ignore[assignment]
     masked_bce(model(batch), batch.labels).backward()
@@ -112,7 +117,7 @@ def test_everything_but_the_priors_learns_as_if_ppnets_gates_were_constants(
         hook.remove()
 
     values = iter(opening)
-    for gate in model.gates:
+    for gate in model.gates.heads:
         gate.register_forward_hook(lambda _module, _inputs, _output: next(values))
     model.inputs = constant = Leaves(leaves.held)  # type: ignore[assignment]
     masked_bce(model(batch), batch.labels).backward()
@@ -124,15 +129,6 @@ def test_everything_but_the_priors_learns_as_if_ppnets_gates_were_constants(
     for role in ("user", "item"):
         grad, expected = getattr(leaves.held, role).grad, getattr(constant.held, role).grad
         assert not torch.allclose(grad, expected, rtol=0, atol=1e-6), role
-
-
-def test_a_gate_reads_all_and_trains_its_priors_alone() -> None:
-    priors, context = (torch.randn(3, 2, requires_grad=True) for _ in range(2))
-    read = gate_input(priors, context)
-    assert torch.equal(read, torch.cat([priors, context], dim=1))
-    read.sum().backward()
-    assert priors.grad is not None
-    assert context.grad is None
 
 
 def test_a_scenarios_own_tower_and_gates_learn_from_its_rows_alone(

@@ -33,7 +33,7 @@ def model(tiny_spec: InputSpec, tiny_config: TrainConfig) -> STAR:
 def star_restated(model: STAR, batch: Batch) -> list[list[float]]:
     """The paper's equations in evaluation, a row at a time."""
     inputs, norm = model.inputs(batch), model.norm
-    gain, shift = norm.gamma * norm.scenario_gamma, norm.beta + norm.scenario_beta
+    gain, shift = norm.gamma * (1.0 + norm.scenario_gamma), norm.beta + norm.scenario_beta
     rows = []
     for row, scenario in enumerate(batch.scenario.tolist()):
         p = scenario - 1
@@ -45,7 +45,7 @@ def star_restated(model: STAR, batch: Batch) -> list[list[float]]:
             centred = (value - mean) / (variance + 1e-5) ** 0.5
             hidden.append(gain[p, c].item() * centred + shift[p, c].item())
         for depth, layer in enumerate(model.layers):
-            weight = (layer.weight * layer.scenario_weight[p]).tolist()
+            weight = (layer.weight * (1.0 + layer.scenario_weight[p])).tolist()
             hidden = dense(hidden, weight, (layer.bias + layer.scenario_bias[p]).tolist())
             if depth < len(model.layers) - 1:
                 hidden = relu(hidden)
