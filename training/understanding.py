@@ -23,8 +23,9 @@ from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
 from training.evaluation import UNSEEN_SCENARIO
 from training.layers.experts import ExpertGate
-from training.layers.gates import GateNU, GroupGate
+from training.layers.gates import GateHead, GateNU, GroupGate
 from training.layers.inputs import InputLayer, Inputs
+from training.layers.lowrank import GeneratedCore
 from training.layers.meta import MetaLayer
 from training.score import BATCH_SIZE
 
@@ -32,9 +33,11 @@ MAX_ROWS = 262_144
 """Means do not get better beyond it; of a larger split, batches at even distances are read."""
 
 GENERATED: Mapping[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
-    MetaLayer: lambda layer, known: torch.einsum("sr,nrij->snij", known, layer.V_w) + layer.v_w
+    MetaLayer: lambda layer, known: torch.einsum("sr,nrij->snij", known, layer.V_w) + layer.v_w,
+    GeneratedCore: lambda layer, known: torch.einsum("sr,rij->sij", known, layer.G) + layer.g,
 }
-"""Layers whose second argument is the knowledge [B, R] that generates their weights: how, for [S, R]."""
+"""Layers whose second argument is the knowledge that generates their weights, of each row [B, R], or with
+routes as a third of each scenario [S, R]: how, for [S, R]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ class _Watch:
         """Watch `model` within the block."""
         watched: dict[type[nn.Module], Callable[..., None]] = {
             GateNU: self._gate,
+            GateHead: self._gate,
             GroupGate: self._gate,
             ExpertGate: self._mixture,
             InputLayer: self._input,
@@ -237,10 +241,12 @@ class _Watch:
             sums = self.mixtures.setdefault(name, _Sums(self._scenarios))
             sums.add(given.reshape(given.shape[0], -1, given.shape[-1]), self._group)
 
-    def _generated(self, name: str, layer: nn.Module, read: tuple[Tensor, ...], given: Tensor) -> None:
-        if self._is_of_the_batch(read[1]):
+    def _generated(self, name: str, layer: nn.Module, read: tuple[Any, ...], given: Tensor) -> None:
+        known, of_scenarios = read[1], len(read) > 2 and read[2] is not None
+        if of_scenarios or self._is_of_the_batch(known):
             _, sums = self.knowledge.setdefault(name, (layer, _Sums(self._scenarios)))
-            sums.add(read[1], self._group)
+            group = 2 * torch.arange(self._scenarios, device=known.device) if of_scenarios else self._group
+            sums.add(known, group)
 
     def _is_of_the_batch(self, given: Tensor) -> bool:
         return given.shape[0] == len(self._group)

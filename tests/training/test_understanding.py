@@ -155,6 +155,20 @@ def test_generated_weights_are_alike_when_nothing_of_the_scenario_enters_them(ar
         np.testing.assert_allclose(found.cosine, 1.0, rtol=1e-6)
 
 
+def test_weights_generated_once_a_scenario_are_compared_by_the_scenarios_own(arrays: EncodedArrays) -> None:
+    model = _opened("apg", arrays)
+    seen = look_inside(model, arrays, CPU)
+    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies["scenario_id"].values)
+    conditions = torch.cat([torch.zeros(1, model.scenario_condition.shape[1]), model.scenario_condition])
+    layer, found = model.layers[0], seen.generated[0]
+    cores = [
+        (torch.einsum("r,rij->ij", conditions[names.index(name)], layer.G) + layer.g).flatten().detach()
+        for name in seen.scenarios
+    ]
+    expected = [[torch.cosine_similarity(one, other, dim=0).item() for other in cores] for one in cores]
+    np.testing.assert_allclose(found.cosine, expected, atol=1e-5)
+
+
 def test_there_is_nothing_to_show_when_a_model_has_no_such_layer(arrays: EncodedArrays) -> None:
     assert not look_inside(build("pooled_mlp", arrays.encoder.spec, CONFIG), arrays, CPU)
 
