@@ -27,6 +27,7 @@ from training.layers.gates import GateHead, GateNU, GroupGate
 from training.layers.inputs import InputLayer, Inputs
 from training.layers.lowrank import GeneratedCore
 from training.layers.meta import MetaLayer
+from training.layers.routing import Routes
 from training.score import BATCH_SIZE
 
 MAX_ROWS = 262_144
@@ -242,7 +243,7 @@ class _Watch:
             sums.add(given.reshape(given.shape[0], -1, given.shape[-1]), self._group)
 
     def _generated(self, name: str, layer: nn.Module, read: tuple[Any, ...], given: Tensor) -> None:
-        known, of_scenarios = read[1], len(read) > 2 and read[2] is not None
+        known, of_scenarios = read[1], isinstance(read[-1], Routes)
         if of_scenarios or self._is_of_the_batch(known):
             _, sums = self.knowledge.setdefault(name, (layer, _Sums(self._scenarios)))
             group = 2 * torch.arange(self._scenarios, device=known.device) if of_scenarios else self._group
