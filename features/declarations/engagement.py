@@ -46,6 +46,8 @@ def activity(
 ) -> tuple[FeatureGroup, ...]:
     """How varied, recent and growing a user's and an item's events are, over the longest of `windows`.
 
+    A user's tell new users from old ones, so they belong to the user's prior; an item's are general features.
+
     Args:
         tasks: the first one's positives date the newest interest.
         windows: a trend compares the first with the last.
@@ -63,7 +65,7 @@ def activity(
             keys=(key,),
             measures=(*of_key, *growth),
             windows=windows[-1:],
-            role=Role.GENERAL,
+            role=Role.USER if key == USER else Role.GENERAL,
             description=f"How varied, recent and growing the events of the {key.name} are.",
         )
         for key, of_key in measures.items()
