@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from training.comparison.results import BASES, Comparison, TaskResult
 
-_COLORS = dict(zip(BASES, ("#1b62c4", "#c2570c"), strict=True))
+_COLORS = dict(zip(BASES, ("#1b62c4", "#1a7f37", "#c2570c"), strict=True))
 _INK, _MUTED, _RULE, _NETWORK = "#1f2328", "#59636e", "#d1d9e0", "#59636e"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: no outlines of letters in the file
@@ -39,7 +39,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.size": 0.0,
     "legend.frameon": False,
 }
-_ROW, _MARGIN = 0.23, 1.0  # inches a model, and above and below all of them
+_ROW, _MARGIN = 0.26, 1.0  # inches a model, and above and below all of them
 _PANEL = 2.9  # inches
 _SCENARIOS = 4
 """Scenarios shown, the largest; the others are in the results file."""
@@ -51,7 +51,7 @@ def differences_picture(comparison: Comparison) -> str:
     with _panels(names, len(comparison.tasks)) as (figure, panels):
         for axes, task in zip(panels, comparison.tasks, strict=True):
             axes.axvline(0.0, color=_MUTED, linewidth=0.9)
-            for base, shift, marker in zip(BASES, (-0.16, 0.16), "os", strict=True):
+            for base, shift, marker in zip(BASES, (-0.24, 0.0, 0.24), "oDs", strict=True):
                 found = [
                     (place + shift, difference)
                     for place, name in enumerate(names)
@@ -62,11 +62,11 @@ def differences_picture(comparison: Comparison) -> str:
                 axes.hlines(places, *bounds, color=_COLORS[base], linewidth=1.2)
                 axes.plot(
                     [own.difference for _, own in found], places,
-                    marker, markersize=3.6, color=_COLORS[base], label=f"less {base}",
+                    marker, markersize=3.2, color=_COLORS[base], label=f"less {base}",
                 )  # fmt: skip
             axes.set_title(task)
             axes.set_xlabel("difference in AUC")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(BASES))
         return _svg(figure)
 
 

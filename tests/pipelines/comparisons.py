@@ -51,7 +51,7 @@ def difference(value: float, low: float, high: float) -> Difference:
     return Difference(difference=value, low=low, high=high)
 
 
-def comparison(dataset: str, limits: dict[str, dict[str, float | None]] | None = None) -> Comparison:
+def comparison(dataset: str, limits: dict[str, dict[str, float]] | None = None) -> Comparison:
     """Three contenders, `pepnet` the best; its lead is certain before one base and not before the other."""
     return Comparison(
         dataset=dataset,

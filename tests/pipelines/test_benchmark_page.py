@@ -39,7 +39,7 @@ def test_an_interval_is_bold_when_it_leaves_out_zero(tmp_path: Path):
 
 
 def test_regret_is_shown_where_the_limit_is_known(tmp_path: Path):
-    limits = {"feed": {"click": 0.75, "like": None}, "tab": {"click": 0.71}}
+    limits = {"feed": {"click": 0.75}, "tab": {"click": 0.71}}
     write_page([comparison("simulated", limits), comparison("other")], tmp_path / "benchmark.md")
     page = (tmp_path / "benchmark.md").read_text()
     # (.75 - .7394 + .71 - .6994) / 2

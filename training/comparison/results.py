@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 DIGITS = 6
 """More than any test set can tell apart, and few enough to compare by eye."""
 
-BASES = ("shared_bottom", "lightgbm")
-"""Whom the others are compared with: a network without gates or experts, and no network at all."""
+BASES = ("shared_bottom", "mmoe", "lightgbm")
+"""Whom the others are compared with: a network without experts or dynamic weights, one that has as many
+weights as most dynamic ones but in experts, and no network at all."""
 
 
 class _Frozen(BaseModel):
