@@ -30,7 +30,7 @@ from benchmarks.train_data import write_log
 from benchmarks.train_gpu import on_a_gpu
 from benchmarks.train_layers import layer_ratios
 from benchmarks.train_optimizers import optimizer_figures
-from benchmarks.train_speed import InMemory, Speed, in_turns, loop_speed
+from benchmarks.train_speed import Figures, InMemory, Speed, in_turns, loop_speed, times_faster
 from pipelines.settings import Settings
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
@@ -38,8 +38,8 @@ from training.data.source import Source
 from training.models.build import available, build
 
 MODELS = ("shared_bottom", "mmoe", "ppnet", "pepnet", "m2m")
-THREADS = (1, 2)
-STEPS, TURNS = 3, 3
+TURNS = {1: 5, 2: 3}  # by threads; ratios are those of one thread
+STEPS, LOADER_TURNS = 2, 3
 EXPERTS, TOWER = 4, [32]
 CONFIG = TrainConfig(
     batch_size=4096,
@@ -49,7 +49,6 @@ CONFIG = TrainConfig(
     models={"ppnet": {"scenario_towers": True}},
 )
 CPU = torch.device("cpu")
-Figures = dict[str, dict[str, float]]
 
 
 def main() -> None:
@@ -57,9 +56,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         logs = dict(_logs(Path(name)))
         speeds = {
-            f"{log}, {threads} threads": _with_threads(threads, lambda arrays=arrays: _models(arrays))
+            f"{log}, {threads} threads": _with_threads(
+                threads, lambda arrays=arrays, turns=turns: _models(arrays, turns)
+            )
             for log, arrays in logs.items()
-            for threads in THREADS
+            for threads, turns in TURNS.items()
         }
         loaders = _with_threads(1, lambda: _loaders(logs["simulated"]))
         layers = _with_threads(1, layer_ratios)
@@ -96,7 +97,7 @@ def _with_threads(threads: int, measure: Callable[[], Any]) -> Any:
     return measure()
 
 
-def _models(arrays: EncodedArrays) -> Figures:
+def _models(arrays: EncodedArrays, turns: int) -> Figures:
     """Every model's speed from the arrays, and from a batch in memory."""
     figures: Figures = {}
     for name in MODELS:
@@ -107,7 +108,7 @@ def _models(arrays: EncodedArrays) -> Figures:
                     name: lambda model=model: _speed(model, arrays),
                     f"{name}, in memory": lambda model=model: _speed(model, InMemory(arrays)),
                 },
-                TURNS,
+                turns,
             )
             figures |= of_model
     return figures
@@ -125,7 +126,7 @@ def _loaders(arrays: EncodedArrays) -> Figures:
     if TORCH_RECHUB:
         rechub = TorchRechub(arrays, CONFIG, EXPERTS, TOWER)
         contenders["torch-rechub's mmoe"] = lambda: rechub.speed(steps=2)
-    return in_turns(contenders, TURNS)
+    return in_turns(contenders, LOADER_TURNS)
 
 
 def _fresh(name: str, arrays: EncodedArrays) -> nn.Module:
@@ -143,7 +144,7 @@ def _in_memory_ratios(speeds: dict[str, Figures]) -> dict[str, float]:
     for where, figures in speeds.items():
         for name in MODELS if where.endswith(" 1 threads") else ():
             if name in figures:
-                ratio = _cpu(figures, name) / _cpu(figures, f"{name}, in memory")
+                ratio = times_faster(figures, name, f"{name}, in memory")
                 key = f"{name}_vs_in_memory"
                 ratios[key] = min(ratio, ratios.get(key, ratio))
     return ratios
@@ -155,14 +156,10 @@ def _loader_ratios(loaders: Figures) -> dict[str, float]:
         "mmoe_vs_row_dictionaries": "mmoe, a dictionary a row",
     }
     return {
-        ratio: _cpu(loaders, "mmoe") / _cpu(loaders, contender)
+        ratio: times_faster(loaders, "mmoe", contender)
         for ratio, contender in contenders.items()
         if contender in loaders
     }
-
-
-def _cpu(figures: Figures, name: str) -> float:
-    return figures[name]["rows/CPU s"]
 
 
 def _notes() -> list[str]:

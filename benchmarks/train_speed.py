@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import count, repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,8 +141,12 @@ def loop_speed(
     raise ValueError(f"the source has too few rows for {steps} steps of {config.batch_size}")
 
 
-def in_turns(contenders: Mapping[str, Contender], turns: int) -> dict[str, dict[str, float]]:
-    """Each contender's median speeds over `turns`; all take a turn before one takes its next."""
+Figures = dict[str, dict[str, Any]]
+"""Contender to its median `rows/s` and `rows/CPU s`, and the latter turn by turn."""
+
+
+def in_turns(contenders: Mapping[str, Contender], turns: int) -> Figures:
+    """The contenders' speeds; all take a turn before one takes its next."""
     runs: dict[str, list[Speed]] = {name: [] for name in contenders}
     for _ in range(turns):
         for name, contender in contenders.items():
@@ -150,6 +155,13 @@ def in_turns(contenders: Mapping[str, Contender], turns: int) -> dict[str, dict[
         name: {
             "rows/s": statistics.median(speed.wall for speed in of),
             "rows/CPU s": statistics.median(speed.cpu for speed in of),
+            "turns": [speed.cpu for speed in of],
         }
         for name, of in runs.items()
     }
+
+
+def times_faster(figures: Figures, one: str, other: str) -> float:
+    """How much more CPU time `other` took, in the median turn: what slows the machine slows a whole turn."""
+    turns = zip(figures[one]["turns"], figures[other]["turns"], strict=True)
+    return statistics.median(fast / slow for fast, slow in turns)

@@ -30,7 +30,7 @@ CHECK_STEPS = 50
 """How often the loss is looked at; each look waits for the GPU."""
 CHECKPOINT_STEPS = 500
 PREFETCHED = 2
-"""Batches gathered ahead for a GPU. On the CPU the thread would take from the network what it gives."""
+"""Batches gathered ahead for a GPU. On the CPU gathering is too short for a thread to gain anything."""
 
 
 @dataclass(frozen=True, slots=True)
