@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-meta bench-rank lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -67,9 +67,6 @@ bench-scale: .venv/.ready ## a day of a log of 100 million events, and every sta
 
 bench-train: .venv/.ready ## training beside the same networks fed from memory, and beside torch-rechub
 	OMP_WAIT_POLICY=passive $(PY) -m benchmarks.train
-
-bench-meta: .venv/.ready ## weights that the scenario generates: a matrix a row, by linearity, or once a tile of rows
-	$(PY) -m benchmarks.meta
 
 bench-rank: .venv/.ready ## ranking 500 items for a user: what each part costs, for every model
 	$(PY) -m benchmarks.rank

@@ -35,7 +35,7 @@ from pipelines.settings import Settings
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.source import Source
-from training.models.build import available, build
+from training.models.build import build
 
 MODELS = ("shared_bottom", "mmoe", "ppnet", "pepnet", "m2m")
 TURNS = {1: 5, 2: 3}  # by threads; ratios are those of one thread
@@ -101,23 +101,19 @@ def _models(arrays: EncodedArrays, turns: int) -> Figures:
     """Every model's speed from the arrays, and from a batch in memory."""
     figures: Figures = {}
     for name in MODELS:
-        if name in available():
-            model = _fresh(name, arrays)
-            of_model = in_turns(
-                {
-                    name: lambda model=model: _speed(model, arrays),
-                    f"{name}, in memory": lambda model=model: _speed(model, InMemory(arrays)),
-                },
-                turns,
-            )
-            figures |= of_model
+        model = _fresh(name, arrays)
+        figures |= in_turns(
+            {
+                name: lambda model=model: _speed(model, arrays),
+                f"{name}, in memory": lambda model=model: _speed(model, InMemory(arrays)),
+            },
+            turns,
+        )
     return figures
 
 
 def _loaders(arrays: EncodedArrays) -> Figures:
     """One MMoE fed in three ways."""
-    if "mmoe" not in available():
-        return {}
     model, dicts = _fresh("mmoe", arrays), RowDictSource(arrays)
     contenders = {
         "mmoe": lambda: _speed(model, arrays),
@@ -143,10 +139,9 @@ def _in_memory_ratios(speeds: dict[str, Figures]) -> dict[str, float]:
     ratios: dict[str, float] = {}
     for where, figures in speeds.items():
         for name in MODELS if where.endswith(" 1 threads") else ():
-            if name in figures:
-                ratio = times_faster(figures, name, f"{name}, in memory")
-                key = f"{name}_vs_in_memory"
-                ratios[key] = min(ratio, ratios.get(key, ratio))
+            ratio = times_faster(figures, name, f"{name}, in memory")
+            key = f"{name}_vs_in_memory"
+            ratios[key] = min(ratio, ratios.get(key, ratio))
     return ratios
 
 
@@ -164,7 +159,7 @@ def _loader_ratios(loaders: Figures) -> dict[str, float]:
 
 def _notes() -> list[str]:
     """What was left out, and why."""
-    notes = [f"{name}: there is no such model" for name in MODELS if name not in available()]
+    notes = []
     if not TORCH_RECHUB:
         notes.append("torch-rechub: not installed, pip install 'gatehouse[bench]' brings it")
     if not torch.cuda.is_available():

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.train_speed import Clock, Speed
+from benchmarks.train_speed import Clock, OtherwiseFed, Speed
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
-from training.data.source import WHOLE
 
 TORCH_RECHUB = find_spec("torch_rechub") is not None
 _FILES = ("ids", "numeric", "sequence", "ages", "mask", "scenario", "labels")
@@ -45,30 +44,20 @@ class RowDicts(Dataset[dict[str, Any]]):
         return {name: values[row] for name, values in self.columns.items()}
 
 
-class RowDictSource:
+class RowDictSource(OtherwiseFed):
     """Batches that PyTorch's DataLoader collates out of a dictionary a row."""
 
     def __init__(self, arrays: EncodedArrays) -> None:
-        self._arrays = arrays
+        super().__init__(arrays)
+        self._spec = arrays.encoder.spec
         self._rows = RowDicts(arrays, "train")
 
-    def rows(self, split: str) -> int:
-        return self._arrays.rows(split)
-
-    def batches(
-        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
-    ) -> Generator[Batch]:
-        return self._arrays.batches(split, size, device, part=part)
-
-    def shuffled_batches(
-        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
-        part: slice = WHOLE,
-    ) -> Generator[Batch]:  # fmt: skip
+    def shuffled_batches(self, split: str, size: int, device: torch.device, **_: Any) -> Generator[Batch]:
         for fields in DataLoader(self._rows, batch_size=size, shuffle=True):
             yield self._batch(fields).to(device)
 
     def _batch(self, fields: Mapping[str, torch.Tensor]) -> Batch:
-        spec = self._arrays.encoder.spec
+        spec = self._spec
 
         def together(file: str, named: tuple[Any, ...]) -> torch.Tensor:
             return torch.stack([fields[f"{file}.{field.column}"] for field in named], dim=-1)

@@ -15,23 +15,22 @@ from benchmarks.train_speed import Clock, Speed, in_turns, times_faster
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
-from training.layers import meta
+from training.layers.meta import MetaLayer
+from training.layers.routing import route
 from training.losses import masked_bce
-from training.models.build import available, build
+from training.models.build import build
 
 BATCH, STEPS, TURNS = 4096, 2, 3
 WIDTH, KNOWLEDGE = 64, 8
 
 
 def layer_ratios() -> dict[str, float]:
-    """How many times faster the project's way is; what is not there is left out."""
-    ratios = {}
-    if "ppnet" in available():
-        ratios["ppnet_routed_vs_masked"] = _routed_vs_masked(3)
-        ratios["ppnet_routed_vs_masked_10_scenarios"] = _routed_vs_masked(10)
-    if hasattr(meta, "Tiles"):
-        ratios |= _generated_weights()
-    return ratios
+    """How many times faster the project's way is."""
+    return {
+        "ppnet_routed_vs_masked": _routed_vs_masked(3),
+        "ppnet_routed_vs_masked_10_scenarios": _routed_vs_masked(10),
+        **_generated_weights(),
+    }
 
 
 def _routed_vs_masked(scenarios: int) -> float:
@@ -85,14 +84,14 @@ class MaskedPPNet(nn.Module):
 
 def _generated_weights() -> dict[str, float]:
     """M2M's meta layer, priors of ten scenarios: weights generated once a tile, for every row, or never."""
-    layer, distinct = meta.MetaLayer(1, KNOWLEDGE, WIDTH), torch.randn(10, KNOWLEDGE)
+    layer, distinct = MetaLayer(1, KNOWLEDGE, WIDTH), torch.randn(10, KNOWLEDGE)
     scenario = torch.multinomial(torch.tensor([0.75] + [0.25 / 9] * 9), BATCH, replacement=True)
     hidden = torch.randn(BATCH, WIDTH)
     knowledge = distinct[scenario]
 
     def shared() -> Tensor:
-        tiles = meta.Tiles(scenario, len(distinct))
-        return tiles.join(layer(tiles.split(hidden), distinct[tiles.group]).squeeze(1))
+        routes = route(scenario, len(distinct))
+        return routes.to_rows(layer(routes.to_tiles(hidden), distinct[routes.tile_group]).squeeze(1))
 
     def weighed() -> Tensor:
         return layer(hidden[:, None, None], knowledge).flatten(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import count, repeat
@@ -19,12 +20,11 @@ from training.data.source import WHOLE, Source
 from training.loop import Unwatched, train
 
 
-class InMemory:
-    """A source that gives the first batch of another one over and over, so that data costs nothing."""
+class OtherwiseFed(ABC):
+    """A source whose training rows reach the loop in another way; everything else stays."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._batch: Batch | None = None
 
     def rows(self, split: str) -> int:
         return self._source.rows(split)
@@ -34,10 +34,24 @@ class InMemory:
     ) -> Generator[Batch]:
         return self._source.batches(split, size, device, part=part)
 
+    @abstractmethod
     def shuffled_batches(
         self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
         part: slice = WHOLE,
     ) -> Generator[Batch]:  # fmt: skip
+        """As `Source.shuffled_batches`, of a run that is alone and begins at the beginning."""
+
+
+class InMemory(OtherwiseFed):
+    """Gives the first batch over and over, so that data costs nothing."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._batch: Batch | None = None
+
+    def shuffled_batches(
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, **_: Any
+    ) -> Generator[Batch]:
         if self._batch is None:
             self._batch = next(
                 iter(self._source.shuffled_batches(split, size, device, seed=seed, epoch=epoch))
@@ -45,24 +59,12 @@ class InMemory:
         yield from repeat(self._batch)
 
 
-class Endless:
-    """A source whose epochs follow each other without validation, for logs of few batches."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def rows(self, split: str) -> int:
-        return self._source.rows(split)
-
-    def batches(
-        self, split: str, size: int, device: torch.device, *, part: slice = WHOLE
-    ) -> Generator[Batch]:
-        return self._source.batches(split, size, device, part=part)
+class Endless(OtherwiseFed):
+    """Epochs follow each other without validation, for logs of few batches."""
 
     def shuffled_batches(
-        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, skip: int = 0,
-        part: slice = WHOLE,
-    ) -> Generator[Batch]:  # fmt: skip
+        self, split: str, size: int, device: torch.device, *, seed: int, epoch: int, **_: Any
+    ) -> Generator[Batch]:
         for turn in count(epoch):
             yield from self._source.shuffled_batches(split, size, device, seed=seed, epoch=turn)
 

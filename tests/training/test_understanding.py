@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from features.declarations import simulated
+from tests.training.models.restated import GENERAL, gates_of
 from tests.training.rows import days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
@@ -68,8 +69,8 @@ def test_gates_of_fields_equal_an_average_by_hand(arrays: EncodedArrays) -> None
     seen = look_inside(model, arrays, CPU)
     gate = seen.gates[0]
     assert gate.name == "epnet"
-    values = model.gates(_whole(arrays))["epnet"].double().numpy()
-    columns, scenario = np.array(model.general_columns), np.array(_scenario_of(arrays))
+    values = gates_of(model, _whole(arrays))[0].double().numpy()
+    columns, scenario = np.array(model.inputs.columns(*GENERAL)), np.array(_scenario_of(arrays))
     assert gate.fields == tuple(dict.fromkeys(columns))
     for place, name in enumerate(seen.scenarios):
         own = values[scenario == name]
@@ -117,7 +118,7 @@ def test_newcomers_are_the_rows_of_users_that_training_did_not_have(arrays: Enco
     user = [field.column for field in arrays.encoder.spec.ids].index("user_id")
     new = (batch.ids[:, user] == 0).numpy()
     assert 0 < seen.newcomers == new.sum() < len(new)
-    values = model.gates(batch)["ppnet"][1].flatten(1).double().numpy()
+    values = gates_of(model, batch)[1][1].flatten(1).double().numpy()
     gate = next(gate for gate in seen.gates if gate.name == "ppnet.1")
     for rows, found in ((new, gate.newcomers), (~new, gate.known)):
         expected = values[rows].mean(), np.abs(values[rows] - 1.0).mean()

@@ -35,12 +35,12 @@ class Routes:
     tile_group: Tensor
 
     def to_tiles(self, rows: Tensor) -> Tensor:
-        """[B, d] to [N, R, d]."""
+        """[B, ...] to [N, R, ...]."""
         count = self.tile_group.shape[0]
-        return rows.index_select(0, self.row).view(count, self.row.shape[0] // count, rows.shape[1])
+        return rows.index_select(0, self.row).view(count, self.row.shape[0] // count, *rows.shape[1:])
 
     def to_rows(self, tiles: Tensor) -> Tensor:
-        """[N, R, d] to [B, d], in the order that `to_tiles` was given."""
+        """[N, R, ...] to [B, ...], in the order that `to_tiles` was given."""
         return tiles.flatten(0, 1).index_select(0, self.place)
 
     def product(self, tiles: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

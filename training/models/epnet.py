@@ -9,7 +9,7 @@ from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import InputSpec
 from training.layers.gates import GateNU, gate_input
-from training.layers.towers import ParallelLinear, ParallelMLP, repeated
+from training.layers.towers import TaskTowers
 from training.models.base import Ranker
 
 _GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
@@ -30,18 +30,15 @@ class EPNet(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig, *, gate_hidden: int = 64) -> None:
         super().__init__(spec, config)
-        self.tasks = len(spec.tasks)
         general = self.inputs.width(*_GENERAL)
         self.epnet = GateNU(self.inputs.width(Role.SCENARIO) + general, gate_hidden, general)
-        self.towers = ParallelMLP(self.tasks, general, config.hidden)
-        self.out = ParallelLinear(self.tasks, config.hidden[-1], 1)
+        self.towers = TaskTowers(len(spec.tasks), general, config.hidden)
 
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         general = inputs.of(*_GENERAL)
-        personalised = self.epnet(gate_input(inputs.scenario, general)) * general
-        logits: Tensor = self.out(self.towers(repeated(personalised, self.tasks)))
-        return logits.squeeze(-1)
+        logits: Tensor = self.towers(self.epnet(gate_input(inputs.scenario, general)) * general)
+        return logits
 
 
 MODEL = EPNet

@@ -14,7 +14,8 @@ from training.errors import ModelSettingsError
 from training.layers.attention import SelfAttention
 from training.layers.experts import ExpertGate
 from training.layers.inputs import Inputs, masked_mean
-from training.layers.meta import MetaUnit, Tiles
+from training.layers.meta import MetaUnit
+from training.layers.routing import route
 from training.layers.towers import MLP, ParallelLinear, ParallelMLP
 from training.models.base import Ranker
 
@@ -108,10 +109,8 @@ class M2M(Ranker):
     def _known_by_scenario(self, experts: Tensor, scenario: Tensor) -> Tensor:
         """`_known` for experts [B, k, d] and S~ of the row's scenario, [B, T, d]."""
         knowledge = self.knowledge(self.inputs.scenarios())  # [S, R]
-        if torch.compiler.is_exporting():  # a traced graph has no place for sizes that depend on sizes
-            return self._known(experts.unsqueeze(1), knowledge[scenario]).squeeze(1)
-        tiles = Tiles(scenario, len(knowledge))
-        return tiles.join(self._known(tiles.split(experts), knowledge[tiles.group]))
+        routes = route(scenario, self.spec.scenarios)
+        return routes.to_rows(self._known(routes.to_tiles(experts), knowledge[routes.tile_group]))
 
     def _known(self, experts: Tensor, knowledge: Tensor) -> Tensor:
         """L of each task: experts [G, M, k, d] of M rows that share a knowledge [G, R], to [G, M, T, d]."""

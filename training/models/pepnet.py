@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TypedDict
 
-import torch
 from torch import Tensor, nn
 
 from features.declarations.features import Role
@@ -19,18 +17,6 @@ from training.models.base import Ranker
 
 _GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
 _PRIORS = (Role.USER, Role.ITEM)
-
-
-class Gates(TypedDict):
-    """Gate values of a batch, each within 0 to 2.
-
-    Attributes:
-        epnet: [B, D_E], a gate per column of E.
-        ppnet: per layer [B, T, width of the layer's input].
-    """
-
-    epnet: Tensor
-    ppnet: list[Tensor]
 
 
 class PEPNet(Ranker):
@@ -65,25 +51,12 @@ class PEPNet(Ranker):
             ParallelLinear(self.tasks, narrow, wide) for narrow, wide in pairwise(widths)
         )
 
-    @property
-    def general_columns(self) -> list[str]:
-        """For each column of E, and so of the EPNet gate, the field it belongs to."""
-        return self.inputs.columns(*_GENERAL)
-
     def forward(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         general = inputs.of(*_GENERAL)
         personalised = self._embedding_gate(inputs, general) * general
         gates = self._layer_gates(inputs, personalised)
         return gated_tower(self.towers, gates, repeated(personalised, self.tasks)).squeeze(-1)
-
-    @torch.no_grad()
-    def gates(self, batch: Batch) -> Gates:
-        """What the gates do to each row of `batch`; average over a scenario's rows for a heat map."""
-        inputs = self.inputs(batch)
-        general = inputs.of(*_GENERAL)
-        epnet = self._embedding_gate(inputs, general)
-        return Gates(epnet=epnet, ppnet=self._layer_gates(inputs, epnet * general))
 
     def _embedding_gate(self, inputs: Inputs, general: Tensor) -> Tensor:
         """EPNet's gate delta_dom, [B, D_E]."""

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.layers.meta import MetaLayer, MetaUnit, Tiles
+from training.layers.meta import MetaLayer, MetaUnit
+from training.layers.routing import route
 
 COUNT, WIDTH = 2, 6
 
@@ -108,43 +109,22 @@ def test_a_meta_unit_follows_every_layer_with_leaky_relu() -> None:
     assert torch.equal(unit(hidden, known), expected)
 
 
-def groups_of(rows: int, groups: int, seed: int) -> torch.Tensor:
-    """Groups of very different sizes, some of them empty."""
-    random = torch.Generator().manual_seed(seed)
-    return (torch.rand(rows, generator=random).pow(3) * groups).long()
-
-
-@pytest.mark.parametrize(("rows", "groups"), [(1, 1), (1, 5), (7, 3), (50, 4), (64, 16), (333, 2)])
-def test_every_tile_holds_rows_of_its_own_group_and_every_row_comes_back(rows: int, groups: int) -> None:
-    for seed in range(5):
-        group = groups_of(rows, groups, seed)
-        tiles = Tiles(group, groups)
-        numbers = torch.arange(1, rows + 1)
-        tiled = tiles.split(numbers)
-        assert tiled.shape[0] == len(tiles.group)
-        assert tiled.shape[0] <= 5 * groups + 1 or rows < 4 * groups
-        for tile, own in zip(tiled.tolist(), tiles.group.tolist(), strict=True):
-            assert all(group[number - 1] == own for number in tile if number)
-        assert sorted(n for n in tiled.flatten().tolist() if n) == numbers.tolist()
-        assert torch.equal(tiles.join(tiled), numbers)
-
-
 @pytest.mark.parametrize("rows", [1, 6, 200])
 def test_tiles_give_the_output_and_gradients_of_a_row_at_a_time(rows: int) -> None:
     torch.manual_seed(0)
     scenarios = 4
     unit = MetaUnit(COUNT, 3, WIDTH, depth=2).double()
-    group = groups_of(rows, scenarios, seed=1)
+    group = (torch.rand(rows).pow(3) * scenarios).long()  # scenarios of very different sizes
     hidden = torch.randn(rows, 2, WIDTH, dtype=torch.float64)
     table = torch.randn(scenarios, 3, dtype=torch.float64)
     results = []
     for tiled in (False, True):
         inputs = [hidden.clone().requires_grad_(), table.clone().requires_grad_()]
         if tiled:
-            tiles = Tiles(group, scenarios)
-            vectors = tiles.split(inputs[0]).flatten(1, 2)  # [G, rows of a tile * 2, d]
-            output = unit(vectors, inputs[1][tiles.group]).unflatten(2, (-1, 2))
-            output = tiles.join(output.transpose(1, 2))
+            routes = route(group, scenarios)
+            vectors = routes.to_tiles(inputs[0]).flatten(1, 2)  # [N, rows of a tile * 2, d]
+            output = unit(vectors, inputs[1][routes.tile_group]).unflatten(2, (-1, 2))
+            output = routes.to_rows(output.transpose(1, 2))
         else:
             output = unit(inputs[0], inputs[1][group])
         results.append((output, *torch.autograd.grad(output.square().sum(), [*inputs, *unit.parameters()])))

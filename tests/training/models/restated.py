@@ -13,8 +13,11 @@ from training.data.batch import Batch
 from training.layers.gates import GateNU
 from training.layers.inputs import Inputs
 from training.layers.towers import ParallelLinear
+from training.models.pepnet import PEPNet
 
 Matrix = list[list[float]]
+GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
+"""Everything but the scenario's features: E of PEPNet."""
 
 
 def dense(x: list[float], weight: Matrix, bias: list[float]) -> list[float]:
@@ -71,3 +74,12 @@ def moved(model: nn.Module, by: float = 0.3) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += by * torch.randn_like(parameter)
+
+
+def gates_of(model: PEPNet, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """EPNet's gate [B, D_E], and PPNet's of each layer [B, T, width of the layer's input]."""
+    with torch.no_grad():
+        inputs = model.inputs(batch)
+        general = inputs.of(*GENERAL)
+        gate = model._embedding_gate(inputs, general)
+        return gate, model._layer_gates(inputs, gate * general)

@@ -12,6 +12,7 @@ from training.data.batch import Batch
 from training.data.spec import InputSpec
 from training.errors import ModelSettingsError
 from training.layers.meta import MetaUnit
+from training.layers.routing import route
 from training.models.m2m import M2M
 
 MakeBatch = Callable[..., Batch]
@@ -132,32 +133,11 @@ def test_fewer_matrices_are_made_than_rows_when_scenarios_share_them(
     made: list[Tensor] = []
     for unit in model.meta_tower:
         unit.register_forward_pre_hook(lambda module, inputs: made.append(inputs[1]))
-    model(random_batch(rows=256))
-    assert [len(knowledge) for knowledge in made] == [19, 19]  # 256 // 17 + 4 scenarios
-
-
-def test_an_exported_m2m_scores_as_the_one_that_shares_weights_within_scenarios(
-    of_scenario: M2M, random_batch: MakeBatch
-) -> None:
-    class Exported(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = of_scenario
-
-        def forward(
-            self, ids: Tensor, numeric: Tensor, sequence: Tensor, ages: Tensor, mask: Tensor
-        ) -> Tensor:
-            return of_scenario(Batch(ids, numeric, sequence, ages, mask, ids[:, 3], numeric[:, :0]))
-
-    def arguments(batch: Batch) -> tuple[Tensor, ...]:
-        return batch.ids, batch.numeric, batch.sequence, batch.ages, batch.mask
-
-    rows = torch.export.Dim("rows")
-    program = torch.export.export(
-        Exported(), arguments(random_batch(rows=7, dtype=torch.float64)), dynamic_shapes=({0: rows},) * 5
-    )
-    batch = random_batch(rows=30, seed=1, dtype=torch.float64)
-    assert torch.allclose(program.module()(*arguments(batch)), of_scenario(batch), rtol=0, atol=1e-12)
+    batch = random_batch(rows=256)
+    model(batch)
+    tiles = len(route(batch.scenario, tiny_spec.scenarios).tile_group)
+    assert [len(knowledge) for knowledge in made] == [tiles, tiles]
+    assert tiles < 256 / 4
 
 
 def test_m2m_says_so_when_it_is_to_know_of_something_else(

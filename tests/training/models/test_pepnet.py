@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from features.declarations.features import Role
 from tests.training.models.restated import (
+    GENERAL,
     Leaves,
     gate_restated,
+    gates_of,
     layer_restated,
     moved,
     pooled_restated,
@@ -22,7 +23,6 @@ from training.losses import masked_bce
 from training.models.pepnet import PEPNet
 
 MakeBatch = Callable[..., Batch]
-GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
 
 
 @pytest.fixture
@@ -97,15 +97,15 @@ def test_general_features_and_sequence_learn_as_if_the_gates_were_constants(
     model: PEPNet, random_batch: MakeBatch
 ) -> None:
     batch = random_batch(dtype=torch.float64)
-    gates = model.gates(batch)
+    epnet, ppnet = gates_of(model, batch)
     model.inputs = leaves = Leaves(model.inputs(batch))  # type: ignore[assignment]
     masked_bce(model(batch), batch.labels).backward()
 
     constant = Leaves(leaves.held)
-    hidden = (gates["epnet"] * constant.held.of(*GENERAL)).unsqueeze(1).expand(-1, 3, -1)
-    for tower, gate in zip(model.towers[:-1], gates["ppnet"], strict=False):
+    hidden = (epnet * constant.held.of(*GENERAL)).unsqueeze(1).expand(-1, 3, -1)
+    for tower, gate in zip(model.towers[:-1], ppnet, strict=False):
         hidden = torch.relu(tower(gate * hidden))
-    logits = model.towers[-1](gates["ppnet"][-1] * hidden).squeeze(-1)
+    logits = model.towers[-1](ppnet[-1] * hidden).squeeze(-1)
     masked_bce(logits, batch.labels).backward()
 
     for role in ("general", "sequence"):
@@ -118,8 +118,8 @@ def test_general_features_and_sequence_learn_as_if_the_gates_were_constants(
 
 
 def test_gates_lie_between_shut_and_doubled(model: PEPNet, random_batch: MakeBatch) -> None:
-    gates = model.gates(random_batch(rows=100, dtype=torch.float64))
-    for gate in [gates["epnet"], *gates["ppnet"]]:
+    epnet, ppnet = gates_of(model, random_batch(rows=100, dtype=torch.float64))
+    for gate in [epnet, *ppnet]:
         assert ((gate > 0) & (gate < 2)).all()
         assert gate.max() > 1 > gate.min()
 
@@ -127,15 +127,7 @@ def test_gates_lie_between_shut_and_doubled(model: PEPNet, random_batch: MakeBat
 def test_gates_have_a_column_per_embedding_column_and_a_layer_input_per_task(
     model: PEPNet, random_batch: MakeBatch
 ) -> None:
-    gates = model.gates(random_batch(rows=9, dtype=torch.float64))
-    width = len(model.general_columns)
-    assert gates["epnet"].shape == (9, width)
-    assert [gate.shape for gate in gates["ppnet"]] == [(9, 3, width), (9, 3, 8), (9, 3, 6)]
-    assert not gates["epnet"].requires_grad
-
-
-def test_general_columns_are_all_fields_but_the_scenarios(model: PEPNet, tiny_spec: InputSpec) -> None:
-    fields = [*tiny_spec.ids, *tiny_spec.numerics]
-    expected = {field.column for field in fields if field.role is not Role.SCENARIO}
-    expected |= {field.column for field in tiny_spec.sequences} | {str(tiny_spec.ages)}
-    assert set(model.general_columns) == expected
+    epnet, ppnet = gates_of(model, random_batch(rows=9, dtype=torch.float64))
+    width = model.inputs.width(*GENERAL)
+    assert epnet.shape == (9, width)
+    assert [gate.shape for gate in ppnet] == [(9, 3, width), (9, 3, 8), (9, 3, 6)]

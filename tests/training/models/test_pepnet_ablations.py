@@ -9,6 +9,7 @@ import torch
 
 from features.declarations.features import Role
 from tests.training.models.restated import (
+    GENERAL,
     Leaves,
     gate_restated,
     layer_restated,
@@ -24,7 +25,6 @@ from training.models.epnet import EPNet
 from training.models.pepnet_ppnet import PEPNetPPNet
 
 MakeBatch = Callable[..., Batch]
-GENERAL = (Role.USER, Role.ITEM, Role.GENERAL, Role.SEQUENCE)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_epnet_gates_the_embeddings_and_nothing_else(epnet: EPNet, random_batch:
             hidden = times(gate, embedded)
             for layer in (epnet.towers[0], epnet.towers[2]):
                 hidden = relu(layer_restated(layer, task, hidden))
-            expected = layer_restated(epnet.out, task, hidden)[0]
+            expected = layer_restated(epnet.towers[4], task, hidden)[0]
             assert logits[row, task].item() == pytest.approx(expected, rel=1e-10)
 
 
@@ -59,8 +59,7 @@ def test_a_fresh_epnet_equals_its_base_network_without_the_gate(
     epnet: EPNet, random_batch: MakeBatch
 ) -> None:
     epnet, batch = epnet.float(), random_batch()
-    embedded = epnet.inputs(batch).of(*GENERAL).unsqueeze(1).expand(-1, 3, -1)
-    assert torch.equal(epnet(batch), epnet.out(epnet.towers(embedded)).squeeze(-1))
+    assert torch.equal(epnet(batch), epnet.towers(epnet.inputs(batch).of(*GENERAL)))
 
 
 def test_epnets_gate_trains_the_scenario_alone(epnet: EPNet, random_batch: MakeBatch) -> None:
