@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from pipelines.benchmark_page import write_page
 from pipelines.console import console, progress, stage
 from pipelines.datasets.regret import limits
+from pipelines.datasets.truth import has_truth
 from pipelines.errors import MissingPartitionError
 from pipelines.files import write_whole
 from pipelines.lake import Lake
@@ -143,8 +144,7 @@ def _read(path: Path) -> Comparison:
 
 def _limits(settings: Settings, ds: date) -> dict[str, dict[str, float]] | None:
     """The best AUC that any model can reach, by scenario and task; None where the truth is not known."""
-    test_days = settings.dataset_params.split.days(ds)["test"]
-    return limits(settings, ds) if Lake(settings.lake).files("truth", test_days) else None
+    return limits(settings, ds) if has_truth(settings, ds) else None
 
 
 def _machine(jobs: int) -> dict[str, str]:
