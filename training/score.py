@@ -14,8 +14,6 @@ from training.data.batch import Batch, no_labels
 from training.data.encode import Encoded
 
 BATCH_SIZE = 8192
-REQUEST_SIZE = 128
-"""Rows at a time of a ranked list: what the layers leave behind stays in the processor's cache."""
 
 
 def score(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float32]:
@@ -47,7 +45,7 @@ def probabilities(values: Tensor) -> NDArray[np.float32]:
 
 def score_rows(model: nn.Module, encoded: Encoded) -> NDArray[np.float32]:
     """Probability of each task for each row of a list to rank, float32 [N, T], computed on the CPU."""
-    return score(model, encoded_batches(encoded, torch.device("cpu"), REQUEST_SIZE))
+    return score(model, encoded_batches(encoded, torch.device("cpu")))
 
 
 def encoded_batches(encoded: Encoded, device: torch.device, size: int = BATCH_SIZE) -> Iterator[Batch]:
