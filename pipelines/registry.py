@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,10 @@ from pipelines.model_files import replaceable, verified_digest
 from pipelines.settings import Settings
 
 LATEST = "latest"
+PROD = "prod"
 REMOTE = "storage"
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})(\.0\.0)?\Z")
+_ASSIGNED = re.compile(r"#(0|[1-9][0-9]{0,8})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,45 @@ def versions(clone: Path, model: str) -> list[Version]:
         facts = dict(line.split(": ", 1) for line in message.splitlines() if ": " in line)
         found.append(Version(model, number, facts.get("ds", ""), facts.get("hashes", ""), commit))
     return sorted(found, key=lambda version: version.number)
+
+
+def in_production(clone: Path, model: str) -> Version | None:
+    """The version that the newest of GTO's `MODEL#prod#N` tags in a clone stands on; None without one."""
+    lines = git(
+        "for-each-ref", f"refs/tags/{model}#{PROD}#*", "--format=%(refname:short) %(*objectname)", cwd=clone
+    ).split()
+    return _assigned(dict(zip(lines[::2], lines[1::2], strict=True)), versions(clone, model))
+
+
+def _assigned(commits: Mapping[str, str], published: Sequence[Version]) -> Version | None:
+    """The version on the commit of the tag that counts highest; tags map to their commits."""
+    counted = {int(match[1]): commits[tag] for tag in commits if (match := _ASSIGNED.search(tag))}
+    if not counted:
+        return None
+    return next((version for version in published if version.commit == counted[max(counted)]), None)
+
+
+def production_reference(settings: Settings, model: str) -> str | None:
+    """What `prod` stands on, for example "pepnet@v3.0.0"; None without one. It needs no clone.
+
+    Raises:
+        PublishError: the registry cannot be reached.
+    """
+    checked_name(model, "model")
+    registry = Registry.of(settings)
+    _require_begun(registry)
+    words = git("ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd()).split()
+    commits = {
+        name.removeprefix("refs/tags/").removesuffix("^{}"): commit
+        for commit, name in zip(words[::2], words[1::2], strict=True)
+        if name.endswith("^{}")
+    }
+    numbered = {tag: _number(tag.removeprefix(f"{model}@")) for tag in commits}
+    known = [
+        Version(model, number, "", "", commits[tag]) for tag, number in numbered.items() if number is not None
+    ]
+    found = _assigned({tag: commits[tag] for tag in commits if f"#{PROD}#" in tag}, known)
+    return found.tag if found else None
 
 
 def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ import pytest
 
 from pipelines.settings import Settings
 from tests.homes import TINY, make_home
+
+# A worker of pytest-xdist has a bare `__main__`, by which PySpark takes it for its own doctests and exits.
+_main = sys.modules["__main__"]
+if _main.__spec__ is None and not hasattr(_main, "__file__"):
+    _main.__spec__ = ModuleSpec("__main__", None)
 
 
 @pytest.fixture(scope="session")
