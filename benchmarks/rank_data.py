@@ -22,7 +22,8 @@ from features.serving.ranking import Ranker
 from features.serving.served import Served, ServedView
 from features.store import apply, open_store
 from tests.training.rows import training_rows
-from training.artifact import Card, write_model
+from training.artifact import write_model
+from training.card import Card
 from training.config import TrainConfig
 from training.data.encode import fit
 from training.models.build import build

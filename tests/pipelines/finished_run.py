@@ -25,7 +25,8 @@ from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from tests.training.rows import training_rows
-from training.artifact import Card, write_model
+from training.artifact import write_model
+from training.card import Card
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.encode import fit, write_encoded
