@@ -13,6 +13,7 @@ from pipelines.errors import PublishError
 
 AUTHOR = "Gatehouse"
 AUTHOR_EMAIL = "gatehouse@localhost"
+_REASONS = ("error:", "fatal:", "! [", "remote:")  # of git and DVC, and of a registry that refuses a push
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -49,7 +50,7 @@ def _run(command: Sequence[str], shown: str, cwd: Path, environment: dict[str, s
     )  # fmt: skip
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        errors = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]
+        errors = [line for line in map(str.strip, lines) if line.lower().startswith(_REASONS)]
         said = " / ".join(errors or lines[-4:])
         raise PublishError(without_credentials(f"`{shown}` failed: {said or 'no message'}"))
     return done.stdout

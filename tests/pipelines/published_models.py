@@ -82,7 +82,9 @@ def write_verdict(
     (settings.evaluation / f"ds={ds}.json").write_text(evaluation.model_dump_json())
 
 
-def write_passed(settings: Settings, content: str, ds: date = DS, **verdict: object) -> None:
+def write_passed(
+    settings: Settings, content: str, ds: date = DS, *, auc: float = 0.7, columns: tuple[str, ...] = ()
+) -> None:
     """Write a model and an evaluation that it passed."""
-    write_model(settings, content, ds)
-    write_verdict(settings, ds, **verdict)  # type: ignore[arg-type]
+    write_model(settings, content, ds, columns=columns)
+    write_verdict(settings, ds, auc=auc)
