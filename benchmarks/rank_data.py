@@ -44,8 +44,9 @@ def write_trained(folder: Path, name: str, config: TrainConfig) -> None:
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     card = Card(
-        model=name, dataset=CATALOG.dataset, service=SERVICE, tasks=encoder.spec.tasks, days={}, rows={},
-        data="", parameters=0, epochs=0, best_epoch=0, validation_loss=0.0, validation_auc={},
+        model=name, dataset=CATALOG.dataset, service=SERVICE,
+        columns=tuple(sorted(encoder.spec.columns)), tasks=encoder.spec.tasks, days={}, rows={}, data="",
+        parameters=0, epochs=0, best_epoch=0, validation_loss=0.0, validation_auc={},
         licence="made up",
     )  # fmt: skip
     write_model(folder, model, encoder, config, card, [], np.empty((0, len(card.tasks)), np.float32))

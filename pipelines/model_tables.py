@@ -126,11 +126,11 @@ def _features(first: str, before: Publication, second: str, after: Publication) 
     if before.card.service != after.card.service:
         yield f"Feature services: {before.card.service} and {after.card.service}."
     for own, name, other in ((before, first, after), (after, second, before)):
-        alone = [column for column in own.features if column not in other.features]
+        alone = [column for column in own.card.columns if column not in other.card.columns]
         if alone:
             yield f"Only {name} reads {', '.join(alone)}."
-    if before.features == after.features:
-        yield f"Both read the same {len(before.features)} columns."
+    if before.card.columns == after.card.columns:
+        yield f"Both read the same {len(before.card.columns)} columns."
 
 
 def _first_task(publication: Publication | None) -> tuple[str, str, str, str]:

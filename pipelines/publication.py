@@ -23,8 +23,6 @@ from pipelines.manifest import sha256_of
 from pipelines.model_files import verified_digest
 from pipelines.settings import CHECKOUT, Settings
 from training.card import CARD_PAGE, MODEL, Card, read_card
-from training.data.encode import SPEC
-from training.data.spec import InputSpec
 from training.evaluation import ModelMetrics, TaskMetrics
 from training.sealed import HASHES, sealed_folder
 
@@ -78,7 +76,6 @@ class Publication(_Frozen):
         trained: SHA-256 of the hashes.json that training wrote.
         card: what training wrote.
         settings: what it was built and trained with.
-        features: the columns it reads, sorted.
         metrics: on the held-out days.
         opponent: null where it was the first.
         source: code and data it was made from.
@@ -89,7 +86,6 @@ class Publication(_Frozen):
     trained: str
     card: Card
     settings: dict[str, Any]
-    features: tuple[str, ...]
     metrics: ModelMetrics
     opponent: Opponent | None
     source: Source
@@ -159,14 +155,12 @@ def describe(settings: Settings, model: str, ds: date, trained: str) -> Publicat
     """
     folder = settings.models / model / f"ds={ds}"
     metrics, opponent = _evaluated(settings, model, ds)
-    spec = InputSpec.model_validate_json((folder / SPEC).read_bytes())
     return Publication(
         model=model,
         ds=str(ds),
         trained=trained,
         card=read_card(folder),
         settings=json.loads((folder / MODEL).read_bytes())["config"],
-        features=tuple(sorted(_columns(spec))),
         metrics=metrics,
         opponent=opponent,
         source=_source(settings),
@@ -190,12 +184,6 @@ def write(publication: Publication, trained: Path, into: Path) -> str:
         (staging / PUBLICATION).write_text(publication.text(), encoding="utf-8")
         (staging / CARD_PAGE).write_text(publication.markdown(), encoding="utf-8")
     return verified_digest(into)
-
-
-def _columns(spec: InputSpec) -> Iterator[str]:
-    yield from (field.column for field in spec.ids)
-    yield from (field.column for field in spec.numerics)
-    yield from (field.column for field in spec.sequences)
 
 
 def _evaluated(settings: Settings, model: str, ds: date) -> tuple[ModelMetrics, Opponent | None]:

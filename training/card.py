@@ -21,6 +21,7 @@ class Card(BaseModel):
         model: the family, a file of training/models.
         dataset: what it was trained on.
         service: the Feast FeatureService of its columns.
+        columns: what it reads of a row, sorted.
         tasks: what it predicts, in order.
         days: split name to first and last UTC day.
         rows: split name to number of rows.
@@ -39,6 +40,7 @@ class Card(BaseModel):
     model: str
     dataset: str
     service: str
+    columns: tuple[str, ...]
     tasks: tuple[str, ...]
     days: dict[str, tuple[str, str]]
     rows: dict[str, int]

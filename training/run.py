@@ -78,6 +78,7 @@ def run(
         model=name,
         dataset=dataset,
         service=spec.service,
+        columns=tuple(sorted(spec.columns)),
         tasks=spec.tasks,
         days=source.days,
         rows={split: source.rows(split) for split in source.days},

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from datetime import date
 
-from features.declarations.features import Encoding, Role
 from pipelines.evaluation import Champion, Evaluation, PublishVerdict
 from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
 from training.card import Card
-from training.data.spec import IdField, InputSpec
 from training.evaluation import ModelMetrics, TaskMetrics
 from training.sealed import sealed_folder
 
@@ -22,25 +20,17 @@ def write_model(
 ) -> None:
     """Write a model whose weights are `content` and which reads the user and `columns`."""
     card = Card(
-        model=name, dataset=settings.dataset, service="ranker_v1", tasks=("click",),
+        model=name, dataset=settings.dataset, service="ranker_v1",
+        columns=("user_id", *columns), tasks=("click",),
         days={"train": ("2026-01-01", "2026-01-04"), "test": (str(ds), str(ds))},
         rows={"train": 2000, "test": 500}, data="0" * 16, parameters=9, epochs=1, best_epoch=1,
         validation_loss=0.5, validation_auc={"click": 0.7}, licence="made up",
-    )  # fmt: skip
-    ids = tuple(
-        IdField(column=column, role=Role.USER, encoding=Encoding.ID, table=column)
-        for column in ("user_id", *columns)
-    )
-    spec = InputSpec(
-        service=card.service, tasks=card.tasks, ids=ids, numerics=(), sequences=(), ages=None,
-        sequence_length=0, tables={field.table: 3 for field in ids},
     )  # fmt: skip
     config = settings.params.train.model_dump(mode="json") | {"models": {name: {}}}
     with sealed_folder(settings.models / name / f"ds={ds}") as folder:
         (folder / "model.safetensors").write_text(content)
         (folder / "card.json").write_text(card.model_dump_json())
         (folder / "card.md").write_text(card.markdown())
-        (folder / "spec.json").write_text(spec.model_dump_json())
         (folder / "model.json").write_text(json.dumps({"name": name, "config": config}))
 
 

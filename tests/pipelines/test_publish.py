@@ -73,7 +73,7 @@ def test_published_card_tells_metrics_champion_and_source(
     assert publication.metrics == metrics(0.71)
     assert publication.opponent is not None
     assert publication.opponent.version == "pepnet@v7.0.0"
-    assert publication.features == ("user_id", "user_profile__country")
+    assert publication.card.columns == ("user_id", "user_profile__country")
     assert publication.source.lock == hashlib.sha256(b"stages: {}\n").hexdigest()
     params = hashlib.sha256((settings.home / "params.yaml").read_bytes()).hexdigest()
     assert publication.source.params == params
