@@ -22,7 +22,8 @@ from features.serving.ranking import Ranker
 from features.serving.served import Served, ServedView
 from features.store import apply, open_store
 from tests.training.rows import training_rows
-from training.artifact import Card, write_model
+from training.artifact import write_model
+from training.card import Card
 from training.config import TrainConfig
 from training.data.encode import fit
 from training.models.build import build
@@ -43,8 +44,9 @@ def write_trained(folder: Path, name: str, config: TrainConfig) -> None:
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     card = Card(
-        model=name, dataset=CATALOG.dataset, service=SERVICE, tasks=encoder.spec.tasks, days={}, rows={},
-        data="", parameters=0, epochs=0, best_epoch=0, validation_loss=0.0, validation_auc={},
+        model=name, dataset=CATALOG.dataset, service=SERVICE,
+        columns=tuple(sorted(encoder.spec.columns)), tasks=encoder.spec.tasks, days={}, rows={}, data="",
+        parameters=0, epochs=0, best_epoch=0, validation_loss=0.0, validation_auc={},
         licence="made up",
     )  # fmt: skip
     write_model(folder, model, encoder, config, card, [], np.empty((0, len(card.tasks)), np.float32))

@@ -13,26 +13,29 @@ from pipelines.errors import PublishError
 
 AUTHOR = "Gatehouse"
 AUTHOR_EMAIL = "gatehouse@localhost"
+_REASONS = ("error:", "fatal:", "! [", "remote:")  # of git and DVC, and of a registry that refuses a push
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def git(*arguments: str, cwd: Path) -> str:
-    """Run git in `cwd` and return what it printed.
+def git(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
+    """Run git in `cwd`, with `environment` besides its own, and return what it printed.
 
     Raises:
         PublishError: git failed; the message holds its last lines.
     """
-    return _run(("git", *arguments), f"git {arguments[0]}", cwd)
+    return _run(("git", *arguments), f"git {arguments[0]}", cwd, environment or {})
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
-    """Run the DVC of this environment in `cwd` and return what it printed.
+    """Run the DVC of this environment in the repository `cwd` and return what it printed.
 
     Raises:
         PublishError: DVC failed; the message holds its last lines.
     """
     # Not --quiet: it hides the reason of a failure, and what DVC prints is captured anyhow.
-    return _run((sys.executable, "-m", "dvc", *arguments), f"dvc {arguments[0]}", cwd)
+    # Its notes on a repository go into that one: those on temporary clones would pile up in /var/tmp.
+    notes = {"DVC_SITE_CACHE_DIR": str(cwd / ".dvc" / "tmp" / "site")}
+    return _run((sys.executable, "-m", "dvc", *arguments), f"dvc {arguments[0]}", cwd, notes)
 
 
 def without_credentials(text: str) -> str:
@@ -40,14 +43,14 @@ def without_credentials(text: str) -> str:
     return _USERINFO.sub("", text)
 
 
-def _run(command: Sequence[str], shown: str, cwd: Path) -> str:
+def _run(command: Sequence[str], shown: str, cwd: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
-        command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL,
+        command, cwd=cwd, env=_environment() | environment, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        errors = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]
+        errors = [line for line in map(str.strip, lines) if line.lower().startswith(_REASONS)]
         said = " / ".join(errors or lines[-4:])
         raise PublishError(without_credentials(f"`{shown}` failed: {said or 'no message'}"))
     return done.stdout
@@ -78,5 +81,4 @@ _CHOSEN_BY_THE_OPERATOR = (
     "GIT_ASKPASS",
     "DVC_GLOBAL_CONFIG_DIR",
     "DVC_SYSTEM_CONFIG_DIR",
-    "DVC_SITE_CACHE_DIR",
 )

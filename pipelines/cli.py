@@ -17,6 +17,7 @@ from rich.console import Console
 
 from features.declarations.errors import GatehouseError
 from pipelines.days import Days
+from pipelines.models_cli import models
 from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 STAGES_PANEL = "Stages, in the order of the road"
 USE_PANEL = "Use what was built"
+app.add_typer(models, name="models", rich_help_panel=USE_PANEL)
 
 DsOption = Annotated[
     str | None,
@@ -204,7 +206,7 @@ def rank(
     scenario: Annotated[list[str], typer.Option(help="Scenario id; repeat to compare scenarios.")],
     top: Annotated[int, typer.Option(help="How many items to show.")] = 10,
     model: Annotated[
-        str | None, typer.Option(help="NAME@VERSION; by default the latest of params.yaml's.")
+        str | None, typer.Option(help="NAME@VERSION; by default the one of params.yaml's in production.")
     ] = None,
 ) -> None:
     """Rank all items for a user with a published model and the features looked up online."""
@@ -297,21 +299,6 @@ def benchmark(
         jobs=jobs or len(os.sched_getaffinity(0)),
         into=into or settings.home,
     )
-
-
-@app.command(rich_help_panel=USE_PANEL)
-def pull(
-    reference: Annotated[
-        str, typer.Argument(metavar="NAME@VERSION", help="For example pepnet@latest or pepnet@v1.0.0.")
-    ],
-    into: Annotated[Path | None, typer.Option(help="Target folder; by default ./NAME.")] = None,
-) -> None:
-    """Fetch a published model into a folder and verify its hashes."""
-    from pipelines.registry import pull
-
-    console = Console()
-    folder = pull(Settings(), reference, into)
-    console.print(f"{reference} is in [bold]{folder}[/bold], every hash verified")
 
 
 @app.command(rich_help_panel=USE_PANEL)

@@ -23,7 +23,8 @@ from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
 from pipelines.tables import metrics_table, scenario_table
 from pipelines.train import validated_arrays
-from training.artifact import CURVES, PREDICTIONS, read_card
+from training.artifact import CURVES, PREDICTIONS
+from training.card import read_card
 from training.data.arrays import EncodedArrays
 from training.errors import ArtifactError
 from training.evaluation import ModelMetrics, evaluate_predictions

@@ -1,41 +1,30 @@
-"""Make a model that passed evaluation a new version of the registry; the tag comes last.
-
-Everything before the final push happens in a temporary clone, and that push moves branch and tag
-together or not at all. A kill at any instant leaves either no new version or a whole one.
-"""
+"""Publish: make a model that passed evaluation a new version of the registry, and put it into production."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from contextlib import AbstractContextManager, nullcontext
 from datetime import date
-from pathlib import Path
-
-import gto.api
-import yaml
-from filelock import FileLock
 
 from features.declarations.names import checked_name
-from pipelines.children import AUTHOR, AUTHOR_EMAIL, dvc, git
-from pipelines.console import stage
+from pipelines.console import console, stage
 from pipelines.errors import GateError, PublishError
 from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
-from pipelines.registry import REMOTE, Registry, Version, fetch, versions
+from pipelines.publication import describe
+from pipelines.registry import Registry, Version
+from pipelines.registry.publishing import add_version
 from pipelines.settings import Settings
-
-LOCK_SECONDS = 600
 
 
 def publish(settings: Settings, ds: date) -> Version:
     """Publish the model that params.yaml names, trained on the run ending on `ds`.
 
-    Publishing the same files for the same day again finds the version that is there.
+    Publishing the same files for the same day again finds the version that is there. A model of an earlier
+    day than the one in production becomes a version, and production stays where it is.
 
     Raises:
+        ArtifactError: the model has no card.
         GateError: the model did not pass evaluation.
         MissingPartitionError: it was not evaluated.
         PublishError: other files were evaluated, or the registry cannot be written.
@@ -44,10 +33,11 @@ def publish(settings: Settings, ds: date) -> Version:
     model = checked_name(settings.params.publish.model, "model")
     with stage(settings, "publish", ds) as facts:
         folder = settings.models / model / f"ds={ds}"
-        _require_passed(settings, model, ds, verified_digest(folder))
+        digest = verified_digest(folder)
+        _require_passed(settings, model, ds, digest)
         registry = Registry.of(settings)
-        with _lock(registry):
-            version, new = _published(registry, folder, model, ds)
+        outcome = add_version(registry, folder, describe(settings, model, ds, digest))
+        version, production = outcome.version, outcome.production
         note = {
             "model": model,
             "version": version.name,
@@ -57,7 +47,17 @@ def publish(settings: Settings, ds: date) -> Version:
         }
         path = settings.home / "registry" / settings.dataset / "published.json"
         write_whole(path, json.dumps(note, indent=2) + "\n")
-        facts |= {"model": version.tag, "new": new, "registry": str(registry)}
+        facts |= {
+            "model": version.tag,
+            "new": outcome.new,
+            "production": production.tag if production else None,
+            "registry": str(registry),
+        }
+    if production is not None and production != version:
+        console.print(
+            f"{version.tag} of {version.ds} is published; "
+            f"{production.tag} of {production.ds} stays in production"
+        )
     return version
 
 
@@ -71,94 +71,3 @@ def _require_passed(settings: Settings, model: str, ds: date, digest: str) -> No
         )
     if not verdict.passed:
         raise GateError(f"{model} of {ds} did not pass evaluation: {'; '.join(verdict.reasons)}")
-
-
-def _lock(registry: Registry) -> AbstractContextManager[object]:
-    """One publisher at a time on this machine; elsewhere git refuses the push of the slower one."""
-    if registry.local is None:
-        return nullcontext()
-    registry.local.mkdir(parents=True, exist_ok=True)
-    return FileLock(registry.local / "publish.lock", timeout=LOCK_SECONDS)
-
-
-def _published(registry: Registry, folder: Path, model: str, ds: date) -> tuple[Version, bool]:
-    """The version that holds `folder`, and whether it is new."""
-    digest = verified_digest(folder)
-    _make_local(registry)
-    with registry.clone() as clone:
-        known = versions(clone, model)
-        for version in known:
-            if (version.ds, version.digest) == (str(ds), digest):
-                return version, False
-        _set_up(clone, registry)
-        _commit(clone, folder, model, ds)
-        commit = git("rev-parse", "HEAD", cwd=clone).strip()
-        version = Version(model, known[-1].number + 1 if known else 1, str(ds), digest, commit)
-        dvc("push", f"models/{model}.dvc", cwd=clone)
-        _require_fetchable(clone, version)
-        _tag_and_push(clone, version)
-        return version, True
-
-
-def _make_local(registry: Registry) -> None:
-    """Make the default registry's bare repository, aside and then renamed, on first use."""
-    bare = Path(registry.url)
-    if registry.local is None or bare.exists():
-        return
-    with tempfile.TemporaryDirectory(dir=registry.local) as aside:
-        git("init", "--quiet", "--bare", "--initial-branch=main", "models.git", cwd=Path(aside))
-        (Path(aside) / "models.git").rename(bare)
-
-
-def _set_up(clone: Path, registry: Registry) -> None:
-    """Make an empty clone a DVC repository with a remote."""
-    if (clone / ".dvc").is_dir():
-        return
-    if registry.remote is None:
-        raise PublishError(f"{registry} is empty; set GATEHOUSE_REGISTRY_REMOTE to where its files shall go")
-    dvc("init", cwd=clone)
-    dvc("config", "core.analytics", "false", cwd=clone)
-    dvc("remote", "add", "--default", REMOTE, registry.remote, cwd=clone)
-
-
-def _commit(clone: Path, folder: Path, model: str, ds: date) -> None:
-    """Put the model's files under DVC and their pointer under git."""
-    target = clone / "models" / model
-    shutil.copytree(folder, target)
-    dvc("add", f"models/{model}", cwd=clone)
-    catalog = clone / "dvc.yaml"
-    known = yaml.safe_load(catalog.read_text(encoding="utf-8")) if catalog.exists() else {}
-    known.setdefault("artifacts", {})[model] = {
-        "path": f"models/{model}",
-        "type": "model",
-        "desc": f"{model}, trained on the days up to {ds}",
-        "labels": ["ranker", "multi-scenario"],
-    }
-    catalog.write_text(yaml.safe_dump(known, sort_keys=True), encoding="utf-8")
-    git("add", "--all", cwd=clone)
-    git("commit", "--quiet", "--allow-empty", "--message", f"Publish {model} of {ds}", cwd=clone)
-
-
-def _require_fetchable(clone: Path, version: Version) -> None:
-    """Fetch the version back from the remote into a fresh clone, which has no cache to help it."""
-    with tempfile.TemporaryDirectory(prefix="gatehouse-check-", ignore_cleanup_errors=True) as folder:
-        fresh = Path(folder) / "fresh"
-        git("clone", "--quiet", "--", str(clone), str(fresh), cwd=Path(folder))
-        local = clone / ".dvc" / "config.local"
-        if local.exists():
-            shutil.copy(local, fresh / ".dvc" / "config.local")
-        fetch(fresh, version, Path(folder) / "model")
-
-
-def _tag_and_push(clone: Path, version: Version) -> None:
-    gto.api.register(
-        str(clone), version.model, version.commit, version=version.name, message=version.message,
-        author=AUTHOR, author_email=AUTHOR_EMAIL, stdout=False,
-    )  # fmt: skip
-    try:
-        git("push", "--quiet", "--atomic", "origin", "HEAD", f"refs/tags/{version.tag}", cwd=clone)
-    except PublishError as error:
-        raise PublishError(
-            f"{version.tag} was not published, run `gatehouse publish` again; "
-            f"somebody else may have published meanwhile ({error})"
-        ) from error

@@ -19,7 +19,7 @@ from features.store import open_store
 from pipelines.console import console
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
-from pipelines.registry import pull
+from pipelines.registry import LATEST, production_reference, pull
 from pipelines.settings import Settings
 
 SHOWN_FEATURES = 3
@@ -49,7 +49,8 @@ def print_ranking(
         PublishError: the model was never published, or does not verify.
         StoreError: the online store serves nothing, or another data set.
     """
-    reference = model or f"{settings.params.publish.model}@latest"
+    name = settings.params.publish.model
+    reference = model or production_reference(settings, name) or f"{name}@{LATEST}"
     folder = pull(settings, reference, settings.runs / "pulled" / reference.replace("@", "-"))
     ranker = Ranker(folder, partial(FeatureLookup, open_store(settings.home), settings.catalog))
     items = known_items(Lake(settings.lake))

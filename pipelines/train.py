@@ -15,7 +15,7 @@ from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
-from training.artifact import Card
+from training.card import Card
 from training.data.arrays import EncodedArrays
 from training.data.source import TrainingSet
 from training.data.streams import ParquetStream

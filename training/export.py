@@ -17,7 +17,8 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.export import Dim, ExportedProgram
 
-from training.artifact import CARD, load_model
+from training.artifact import load_model
+from training.card import CARD, CARD_PAGE
 from training.data.batch import Batch
 from training.data.encode import SPEC, VOCABULARIES
 from training.data.spec import InputSpec
@@ -26,7 +27,7 @@ from training.sealed import fingerprint, sealed_folder
 
 OUTPUT = "probabilities"
 CONTRACT = "export.json"
-_COPIED = (SPEC, VOCABULARIES, CARD, "card.md")
+_COPIED = (SPEC, VOCABULARIES, CARD, CARD_PAGE)
 _EXAMPLE_ROWS = 2  # a size of one would be taken for a constant
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from training.artifact import Card, write_model
+from training.artifact import write_model
+from training.card import Card
 from training.checkpoint import Checkpoint, identity_of
 from training.config import TrainConfig
 from training.data.source import TrainingSet
@@ -77,6 +78,7 @@ def run(
         model=name,
         dataset=dataset,
         service=spec.service,
+        columns=tuple(sorted(spec.columns)),
         tasks=spec.tasks,
         days=source.days,
         rows={split: source.rows(split) for split in source.days},

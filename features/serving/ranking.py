@@ -37,7 +37,7 @@ class Ranker:
     """A published model with the lookup of the features that it was trained on.
 
     Args:
-        folder: the model's folder, as `gatehouse pull` leaves it.
+        folder: the model's folder, as `gatehouse models pull` leaves it.
         look_up: makes the lookup of the feature service that it is given the name of.
 
     Raises:

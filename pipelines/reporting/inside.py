@@ -17,7 +17,8 @@ from pipelines.reporting.layers import (
 from pipelines.reporting.words import enumerated
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder
-from training.artifact import load_model, read_card
+from training.artifact import load_model
+from training.card import read_card
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodedDataError
 from training.errors import ArtifactError

@@ -15,7 +15,7 @@ from pipelines.reporting.words import count, plural, seconds
 from pipelines.settings import Settings
 from pipelines.stages import STAGES, Stage
 from pipelines.training_sets import encoded_folder, training_set
-from training.artifact import read_card
+from training.card import read_card
 from training.errors import ArtifactError
 from training.sealed import SealError, fingerprint
 

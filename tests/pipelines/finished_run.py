@@ -25,7 +25,8 @@ from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from tests.training.rows import training_rows
-from training.artifact import Card, write_model
+from training.artifact import write_model
+from training.card import Card
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.encode import fit, write_encoded
@@ -166,7 +167,8 @@ def write_model_of(settings: Settings, name: str) -> None:
         for epoch, loss in ((1, 0.9), (2, 0.8), (3, 0.85))
     ]
     card = Card(
-        model=name, dataset=settings.dataset, service=spec.service, tasks=spec.tasks,
+        model=name, dataset=settings.dataset, service=spec.service,
+        columns=tuple(sorted(spec.columns)), tasks=spec.tasks,
         days=arrays.days, rows={split: arrays.rows(split) for split in arrays.days}, data=arrays.fingerprint,
         parameters=1234, epochs=3, best_epoch=2, validation_loss=0.8,
         validation_auc={"click": 0.6, "like": 0.7},

@@ -5,25 +5,53 @@ from __future__ import annotations
 import json
 from datetime import date
 
-from pipelines.evaluation import Evaluation, PublishVerdict
-from pipelines.manifest import sha256_of
+from pipelines.evaluation import Champion, Evaluation, PublishVerdict
 from pipelines.model_files import verified_digest
 from pipelines.settings import Settings
+from training.card import Card
+from training.evaluation import ModelMetrics, TaskMetrics
+from training.sealed import sealed_folder
 
 DS = date(2026, 1, 6)
 
 
-def write_model(settings: Settings, content: str, ds: date = DS, name: str = "pepnet") -> None:
-    """Write a model of two files and its hashes."""
-    folder = settings.models / name / f"ds={ds}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.safetensors").write_text(content)
-    (folder / "card.md").write_text(f"# {name}\n")
-    hashes = {file: sha256_of(folder / file) for file in ("card.md", "model.safetensors")}
-    (folder / "hashes.json").write_text(json.dumps(hashes))
+def write_model(
+    settings: Settings, content: str, ds: date = DS, name: str = "pepnet", columns: tuple[str, ...] = ()
+) -> None:
+    """Write a model whose weights are `content` and which reads the user and `columns`."""
+    card = Card(
+        model=name, dataset=settings.dataset, service="ranker_v1",
+        columns=("user_id", *columns), tasks=("click",),
+        days={"train": ("2026-01-01", "2026-01-04"), "test": (str(ds), str(ds))},
+        rows={"train": 2000, "test": 500}, data="0" * 16, parameters=9, epochs=1, best_epoch=1,
+        validation_loss=0.5, validation_auc={"click": 0.7}, licence="made up",
+    )  # fmt: skip
+    config = settings.params.train.model_dump(mode="json") | {"models": {name: {}}}
+    with sealed_folder(settings.models / name / f"ds={ds}") as folder:
+        (folder / "model.safetensors").write_text(content)
+        (folder / "card.json").write_text(card.model_dump_json())
+        (folder / "card.md").write_text(card.markdown())
+        (folder / "model.json").write_text(json.dumps({"name": name, "config": config}))
 
 
-def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, name: str = "pepnet") -> None:
+def metrics(auc: float) -> ModelMetrics:
+    """Metrics of a single scenario with this AUC of click."""
+    own = TaskMetrics(
+        rows=500, positives=90, auc=auc, gauc=auc - 0.02, gauc_user=auc, log_loss=0.4,
+        constant_log_loss=0.5, calibration=1.01, calibration_error=0.01,
+    )  # fmt: skip
+    return ModelMetrics(overall={"click": own}, macro_auc={"click": auc}, scenarios={"feed": {"click": own}})
+
+
+def write_verdict(
+    settings: Settings,
+    ds: date = DS,
+    *,
+    passed: bool = True,
+    name: str = "pepnet",
+    auc: float = 0.7,
+    champion: Champion | None = None,
+) -> None:
     """Write an evaluation of the model that is there now."""
     evaluation = Evaluation(
         dataset=settings.dataset,
@@ -33,8 +61,8 @@ def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, nam
         tasks=("click",),
         days={},
         rows={},
-        models={},
-        champion=None,
+        models={name: metrics(auc)},
+        champion=champion,
         verdict=PublishVerdict(
             model=name, passed=passed, reasons=() if passed else ("AUC of click fell by 0.2",)
         ),
@@ -42,3 +70,11 @@ def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, nam
     )
     settings.evaluation.mkdir(parents=True, exist_ok=True)
     (settings.evaluation / f"ds={ds}.json").write_text(evaluation.model_dump_json())
+
+
+def write_passed(
+    settings: Settings, content: str, ds: date = DS, *, auc: float = 0.7, columns: tuple[str, ...] = ()
+) -> None:
+    """Write a model and an evaluation that it passed."""
+    write_model(settings, content, ds, columns=columns)
+    write_verdict(settings, ds, auc=auc)

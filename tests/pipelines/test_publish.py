@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import gto.api
@@ -11,10 +11,13 @@ import pytest
 
 from features.declarations.errors import GatehouseError
 from pipelines.errors import GateError, MissingPartitionError, PublishError
+from pipelines.evaluation import Champion
+from pipelines.publication import PUBLICATION, Publication
 from pipelines.publish import publish
-from pipelines.registry import Registry
+from pipelines.registry import Registry, production_reference, pull
+from pipelines.registry.moves import rollback
 from pipelines.settings import Settings
-from tests.pipelines.published_models import DS, write_model, write_verdict
+from tests.pipelines.published_models import DS, metrics, write_model, write_passed, write_verdict
 
 pytestmark = pytest.mark.slow
 
@@ -28,8 +31,7 @@ def _no_git_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def ready(simulated_settings: Settings) -> Settings:
-    write_model(simulated_settings, "weights")
-    write_verdict(simulated_settings)
+    write_passed(simulated_settings, "weights")
     return simulated_settings
 
 
@@ -40,34 +42,64 @@ def _tags(settings: Settings) -> list[str]:
     ).stdout.split()  # fmt: skip
 
 
-def test_publish_makes_a_gto_version_and_a_note_when_the_model_passed(ready: Settings) -> None:
+def test_publish_makes_a_gto_version_in_production_and_a_note_when_the_model_passed(ready: Settings) -> None:
     version = publish(ready, DS)
-    assert _tags(ready) == ["pepnet@v1.0.0"]
+    assert _tags(ready) == ["pepnet#prod#1", "pepnet@v1.0.0"]
     (shown,) = gto.api.show(Registry.of(ready).url, "pepnet")
     assert (shown["version"], shown["commit_hexsha"]) == ("v1.0.0", version.commit)
+    assert [stage["stage"] for stage in shown["stages"]] == ["prod"]
     note = json.loads((ready.home / "registry" / "simulated" / "published.json").read_text())
     assert note == {
         "model": "pepnet", "version": "v1.0.0", "ds": "2026-01-06",
         "commit": version.commit, "hashes": version.digest,
     }  # fmt: skip
-
-
-def test_publish_finds_the_same_version_when_it_runs_again(ready: Settings) -> None:
-    assert publish(ready, DS) == publish(ready, DS)
-    assert _tags(ready) == ["pepnet@v1.0.0"]
+    assert publish(ready, DS) == version, "it is found"
+    assert _tags(ready) == ["pepnet#prod#1", "pepnet@v1.0.0"]
     assert json.loads((ready.runs / "publish.json").read_text())["new"] is False
 
 
-def test_publish_counts_up_when_the_weights_or_the_day_changed(ready: Settings) -> None:
-    publish(ready, DS)
-    write_model(ready, "better weights")
-    write_verdict(ready)
-    publish(ready, DS)
-    next_day = date(2026, 1, 7)
-    write_model(ready, "better weights", next_day)
-    write_verdict(ready, next_day)
-    assert publish(ready, next_day).name == "v3.0.0"
-    assert _tags(ready) == ["pepnet@v1.0.0", "pepnet@v2.0.0", "pepnet@v3.0.0"]
+def test_published_card_tells_metrics_champion_and_source(
+    simulated_settings: Settings, tmp_path: Path
+) -> None:
+    settings = simulated_settings
+    (settings.home / "dvc.lock").write_text("stages: {}\n")
+    champion = Champion(model="pepnet", version="v7.0.0", ds="2026-01-05", metrics=metrics(0.69))
+    write_model(settings, "weights", columns=("user_profile__country",))
+    write_verdict(settings, auc=0.71, champion=champion)
+    version = publish(settings, DS)
+    folder = pull(settings, "pepnet@prod", tmp_path / "model")
+    publication = Publication.load(folder / PUBLICATION)
+    assert publication.trained == version.digest
+    assert publication.metrics == metrics(0.71)
+    assert publication.opponent is not None
+    assert publication.opponent.version == "pepnet@v7.0.0"
+    assert publication.card.columns == ("user_id", "user_profile__country")
+    assert publication.source.lock == hashlib.sha256(b"stages: {}\n").hexdigest()
+    params = hashlib.sha256((settings.home / "params.yaml").read_bytes()).hexdigest()
+    assert publication.source.params == params
+    page = (folder / "card.md").read_text()
+    assert "AUC of click 0.7100, the champion's 0.6900" in page
+    assert "| feed | click | 500 | 0.7100 |" in page
+    assert "## Limits" in page
+
+
+def test_publish_is_a_new_version_when_the_same_files_are_of_another_day(copied: Settings) -> None:
+    next_day = DS + timedelta(days=1)
+    write_passed(copied, "third", next_day)
+    assert publish(copied, next_day).name == "v4.0.0"
+    assert production_reference(copied, "pepnet") == "pepnet@v4.0.0"
+
+
+def test_publish_leaves_production_alone_when_it_holds_a_later_day(copied: Settings) -> None:
+    write_passed(copied, "a day that was late", date(2026, 1, 3))
+    assert publish(copied, date(2026, 1, 3)).name == "v4.0.0"
+    assert production_reference(copied, "pepnet") == "pepnet@v3.0.0"
+
+
+def test_publish_leaves_production_where_somebody_went_back_when_it_runs_again(copied: Settings) -> None:
+    rollback(copied, "pepnet")
+    assert publish(copied, DS).name == "v3.0.0"
+    assert production_reference(copied, "pepnet") == "pepnet@v2.0.0"
 
 
 def test_publish_is_refused_for_good_when_the_model_failed(ready: Settings) -> None:
@@ -108,22 +140,12 @@ def test_publish_is_refused_when_a_file_was_altered_after_training(ready: Settin
         publish(ready, DS)
 
 
-def test_publish_leaves_no_version_when_the_registry_refuses_the_push(ready: Settings) -> None:
-    publish(ready, DS)
-    hook = Path(Registry.of(ready).url) / "hooks" / "update"
-    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) exit 1;; esac\n')
+def test_publish_leaves_nothing_when_the_registry_refuses_the_push(copied: Settings) -> None:
+    before = _tags(copied)
+    hook = Path(Registry.of(copied).url) / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo tags are frozen; exit 1;; esac\n')
     hook.chmod(0o755)
-    write_model(ready, "better weights")
-    write_verdict(ready)
-    with pytest.raises(PublishError, match="run `gatehouse publish` again"):
-        publish(ready, DS)
-    assert _tags(ready) == ["pepnet@v1.0.0"]
-    hook.unlink()
-    assert publish(ready, DS).name == "v2.0.0"
-
-
-def test_publish_makes_one_version_when_two_publishers_race(ready: Settings) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: publish(ready, DS), range(2))
-    assert first == second
-    assert _tags(ready) == ["pepnet@v1.0.0"]
+    write_passed(copied, "better weights")
+    with pytest.raises(PublishError, match=r"run `gatehouse publish` again .*tags are frozen"):
+        publish(copied, DS)
+    assert _tags(copied) == before

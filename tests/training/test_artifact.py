@@ -15,7 +15,8 @@ import pytest
 
 from pipelines.settings import CHECKOUT
 from tests.training.rows import training_rows
-from training.artifact import load_model, read_card
+from training.artifact import load_model
+from training.card import read_card
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.errors import ArtifactError

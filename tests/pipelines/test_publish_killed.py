@@ -1,0 +1,156 @@
+"""Publishing that is killed, and publishing that meets another publisher."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.children import git
+from pipelines.publication import PUBLICATION, Publication
+from pipelines.publish import publish
+from pipelines.registry import Registry, in_production, pull, versions
+from pipelines.registry.versions import Version
+from pipelines.settings import CHECKOUT, Settings
+from tests.pipelines.published_models import DS, write_passed
+
+pytestmark = pytest.mark.slow
+
+KILL_ALL = '#!/bin/sh\nkill -9 "-$(cat "{home}/publisher.group")"\n'
+
+
+@pytest.fixture(scope="module")
+def home(published_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with versions; every test adds one, on top of what was left by the kills before."""
+    return shutil.copytree(published_home, tmp_path_factory.mktemp("killed") / "home")
+
+
+def start(home: Path, moment: str, command: str, port: int = 0, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.pipelines.killed_publisher", str(home), moment, command, str(port)],
+        cwd=CHECKOUT, env={**os.environ, **environment}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def killed(home: Path, moment: str, command: str) -> bool:
+    publisher = start(home, moment, command)
+    said = publisher.communicate()[0]
+    assert publisher.returncode in (0, -signal.SIGKILL), said
+    return publisher.returncode != 0
+
+
+def state(settings: Settings) -> tuple[list[Version], Version | None]:
+    with Registry.of(settings).clone() as clone:
+        return versions(clone, "pepnet"), in_production(clone, "pepnet")
+
+
+def require_production_pulls(settings: Settings, into: Path) -> None:
+    """Production is there after the kill, and its files are those of its tag."""
+    _, standing = state(settings)
+    assert standing is not None
+    pulled = pull(settings, "pepnet@prod", into)
+    assert Publication.load(pulled / PUBLICATION).trained == standing.digest
+
+
+def require_one_more(settings: Settings, before: list[Version]) -> None:
+    """Publishing again ends with one version more than before the kill, in production."""
+    version = publish(settings, DS)
+    after, standing = state(settings)
+    assert after == [*before, version]
+    assert standing == version
+
+
+@pytest.mark.parametrize(
+    ("moment", "command"),
+    [
+        ("after", "git clone"),
+        ("before", "dvc add"),
+        ("after", "dvc add"),
+        ("after", "dvc push"),
+        ("after", "git commit"),
+        ("after", "git tag"),
+        ("after", "dvc get"),
+        ("after", "git push"),
+    ],
+)
+def test_publish_ends_with_one_version_when_it_was_killed(
+    home: Path, tmp_path: Path, moment: str, command: str
+) -> None:
+    settings = Settings(home=home)
+    before, _ = state(settings)
+    write_passed(settings, f"killed {moment} {command}")
+    assert killed(home, moment, command)
+    require_production_pulls(settings, tmp_path / "model")
+    require_one_more(settings, before)
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "post-receive"])
+def test_publish_ends_with_one_version_when_all_was_killed_while_the_registry_took_the_push(
+    home: Path, tmp_path: Path, hook: str
+) -> None:
+    settings = Settings(home=home)
+    before, _ = state(settings)
+    write_passed(settings, hook)
+    script = Path(Registry.of(settings).url) / "hooks" / hook
+    script.write_text(KILL_ALL.format(home=home))
+    script.chmod(0o755)
+    assert killed(home, "never", "")
+    script.unlink()
+    require_production_pulls(settings, tmp_path / "model")
+    require_one_more(settings, before)
+
+
+def test_publish_completes_the_remote_when_it_was_killed_within_the_upload(
+    home: Path, tmp_path: Path
+) -> None:
+    settings = Settings(home=home)
+    before, _ = state(settings)
+    write_passed(settings, "half an upload")
+    remote = Path(Registry.of(settings).remote or "")
+    known = set(remote.rglob("*"))
+    assert killed(home, "after", "dvc push")
+    uploaded = sorted(path for path in remote.rglob("*") if path not in known and path.is_file())
+    assert len(uploaded) > 3
+    for path in uploaded[::2]:
+        path.unlink()
+    require_production_pulls(settings, tmp_path / "model")
+    require_one_more(settings, before)
+
+
+def test_publish_begins_anew_when_it_was_killed_before_there_was_any_version(
+    simulated_settings: Settings,
+) -> None:
+    write_passed(simulated_settings, "first")
+    assert killed(simulated_settings.home, "after", "git clone")
+    require_one_more(simulated_settings, [])
+
+
+@pytest.mark.parametrize("weights", [("same", "same"), ("one", "other")])
+def test_publishers_end_clean_when_two_push_at_the_same_moment(
+    home: Path, tmp_path: Path, weights: tuple[str, str]
+) -> None:
+    before, _ = state(Settings(home=home))
+    registry = Registry.of(Settings(home=home))
+    shared = {"GATEHOUSE_REGISTRY": registry.url, "GATEHOUSE_REGISTRY_REMOTE": registry.remote or ""}
+    homes = [shutil.copytree(home, tmp_path / name) for name in ("a", "b")]
+    for folder, content in zip(homes, weights, strict=True):
+        write_passed(Settings(home=folder), f"{content} at once")
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        port = gate.getsockname()[1]
+        publishers = [start(folder, "hold", "git push", port, **shared) for folder in homes]
+        held = [gate.accept()[0] for _ in publishers]
+        for connection in held:
+            connection.sendall(b"!")
+    said = [publisher.communicate()[0] for publisher in publishers]
+    assert [publisher.returncode for publisher in publishers] == [0, 0], said
+    after, standing = state(Settings(home=home))
+    assert len(after) - len(before) == len(set(weights))
+    assert standing == after[-1]
+    assert git("rev-parse", "main", cwd=Path(registry.url)).strip() == after[-1].commit
