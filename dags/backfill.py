@@ -36,7 +36,7 @@ def parts(params: dict[str, Any]) -> list[dict[str, Any]]:
 @task(max_active_tis_per_dagrun=1)  # type: ignore[untyped-decorator]
 def start(part: dict[str, Any], run_id: str | None = None) -> None:
     """Start the run of one part; the parts follow each other, for `daily_features` runs one at a time."""
-    start_run("daily_features", f"{BACKFILL}{part['since']}..{part['ds']}__{run_id}", part)
+    start_run("daily_features", f"{BACKFILL}{part['since']}_{part['ds']}__{run_id}", part)
 
 
 with DAG(

@@ -7,7 +7,7 @@ from airflow.sdk import DAG, CronPartitionTimetable, Param
 from dags.alerts import finished_within
 from dags.road import DAY, DAY_PARAM, DEFAULTS, FEATURES, START, TO_FEATURES, make_tasks
 
-SEVERAL = {"since": "{{ params.since }}"}
+SEVERAL = {"since": "{{ params.since or '' }}"}
 
 with DAG(
     "daily_features",

@@ -18,7 +18,7 @@ def parts(found: dict[str, Any]) -> list[dict[str, Any]]:
     if not found["days"]:
         return []
     conf = {"since": found["since"], "ds": found["until"]}
-    return [{"run_id": f"late__{found['since']}..{found['until']}__{found['fingerprint']}", "conf": conf}]
+    return [{"run_id": f"late__{found['since']}_{found['until']}__{found['fingerprint']}", "conf": conf}]
 
 
 @task  # type: ignore[untyped-decorator]

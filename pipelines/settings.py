@@ -99,7 +99,7 @@ class RetentionParams(_Strict):
         airflow_logs: logs of tasks below airflow/logs, counted back from today.
     """
 
-    events: int = Field(default=365, ge=1)
+    events: int = Field(default=400, ge=1)
     tiles: int = Field(default=400, ge=1)
     features: int = Field(default=365, ge=1)
     training_sets: int = Field(default=30, ge=1)
