@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from dags.operators import StageOperator
 from dags.road import DEFAULTS, START, models
 
-VERSION = r"^(v?\d{1,9}(\.0\.0)?)?$"
+VERSION = r"^(v?[0-9]{1,9}(\.0\.0)?)?$"
 
 
 @task  # type: ignore[untyped-decorator]
@@ -21,7 +21,7 @@ def arguments(params: dict[str, Any]) -> list[str]:
     model, version = params["model"], params["version"]
     if model not in models():
         raise AirflowFailException(f"{model!r} is not a model of params.yaml: {', '.join(models())}")
-    if not isinstance(version, str) or not re.fullmatch(VERSION, version, re.ASCII):
+    if not isinstance(version, str) or not re.fullmatch(VERSION, version):
         raise AirflowFailException(f"{version!r} is not a version; write it as v3, or leave it empty")
     if not version:
         return [model]

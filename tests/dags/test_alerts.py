@@ -38,7 +38,7 @@ class _Hook(HTTPServer):
 class _Answer(BaseHTTPRequestHandler):
     server: _Hook
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.sent.append((self.headers["Content-Type"], json.loads(body)))
         self.send_response(500 if self.path == "/broken" else 200)
