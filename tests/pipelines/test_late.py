@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,20 +30,27 @@ MAPPING = {
 }
 
 
-@pytest.fixture
-def log(spark: Any, tmp_path: Any) -> Settings:
-    """Three ingested days of four rows, one file each; the second day has an unusable row."""
+@pytest.fixture(scope="module")
+def ingested(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Three ingested days of four rows, one file each."""
     section = {
         "days": {"start": "2026-01-01", "end": "2026-01-03"},
         "split": {"train": 1, "validation": 1, "test": 1},
         "mapping": "mapping.yaml",
     }
-    settings = Settings(home=make_home(tmp_path / "home", "custom", datasets={"custom": section}))
+    home = make_home(tmp_path_factory.mktemp("late") / "home", "custom", datasets={"custom": section})
+    settings = Settings(home=home)
     (settings.home / "mapping.yaml").write_text(yaml.safe_dump(MAPPING))
     for day in range(3):
         _write(settings, f"{day}", _rows(day))
     ingest(settings, DAYS)
     return settings
+
+
+@pytest.fixture
+def log(ingested: Settings, tmp_path: Path) -> Settings:
+    """A copy of them for one test."""
+    return Settings(home=shutil.copytree(ingested.home, tmp_path / "home"))
 
 
 def _rows(day: int) -> list[tuple[str, str, str, str]]:
