@@ -21,10 +21,10 @@ with DAG(
     doc_md="""
 ### Online features equal offline features
 
-Looks a sample of the answers that the service gave on a UTC day up again in the offline store, at the same
-instant, and fails when a feature's values differ. A difference is not retried: it is there tomorrow as well.
-docs/consistency.md says what to do about it. A day on which nothing was logged passes. The run's day is the
-one that has just ended; `ds` in the run's parameters names another one.
+Looks a sample of the answers that the service gave on a UTC day up again in the offline store, at the
+same instant, and fails when a feature's values differ. A difference is not retried: it is there tomorrow
+as well. docs/consistency.md says what to do about it. A day on which nothing was logged passes. The run's
+day is the one that has just ended; `ds` in the run's parameters names another one.
 """,
 ) as dag:
     StageOperator(

@@ -1,7 +1,8 @@
-"""The one operator: run a stage of the road as a child process."""
+"""The one operator: run a command of `gatehouse` as a child process, for a day or for none."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,51 +20,88 @@ from pipelines.errors import GateError
 
 
 class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is untyped here
-    """Run `gatehouse COMMAND [MODEL] --ds DS`, its output in the task's log.
+    """Run `gatehouse COMMAND [ARGUMENTS] [MODEL] [--ds DS | --start SINCE --end DS]`, logging what it prints.
 
-    The child takes its settings from the environment (GATEHOUSE_*), like the command in a shell. A
-    gate that does not let data through fails the task for good; anything else is retried. Every
-    event of the task's outlets carries the day, as {"ds": ...}.
+    The child takes its settings from the environment (GATEHOUSE_*), like the command in a shell; no
+    shell stands between. A gate that does not let data through fails the task for good; anything else
+    is retried. Every event of the task's outlets is of the partition DS and carries {"ds": DS}.
 
     Args:
         command: arguments of `gatehouse`.
-        ds: the UTC day, ISO text (templated).
-        model: last argument of a mapped stage (templated).
+        ds: the UTC day, ISO text (templated); None for a command without a day.
+        since: first of several days that end on `ds` (templated); empty for one day.
+        model: argument of a mapped stage (templated).
+        arguments: more arguments, each one passed as it is (templated).
+        answers: whether the last line that the command prints is JSON: it becomes the task's result.
+        told: what events carry besides the day (templated).
     """
 
-    template_fields: Sequence[str] = ("ds", "model")
+    template_fields: Sequence[str] = ("ds", "since", "model", "arguments", "told")
     ui_color = "#e8f0e4"
 
-    def __init__(self, *, command: Sequence[str], ds: str, model: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        ds: str | None = None,
+        since: str | None = None,
+        model: str | None = None,
+        arguments: Sequence[str] = (),
+        answers: bool = False,
+        told: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.command = command
         self.ds = ds
+        self.since = since
         self.model = model
+        self.arguments = arguments
+        self.answers = answers
+        self.told = told
         self._child: subprocess.Popen[str] | None = None
 
-    def execute(self, context: Context) -> None:
-        ds = checked_day(self.ds)
-        arguments = [*self.command, *([self.model] if self.model else []), "--ds", ds]
-        self._run(arguments)
+    def execute(self, context: Context) -> Any:
+        last = self._run(
+            [*self.command, *self.arguments, *([self.model] if self.model else []), *self._days()]
+        )
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra = {"ds": ds}
+            events = context["outlet_events"][outlet]
+            events.extra = {"ds": self.ds, **(self.told or {})}
+            events.add_partitions(self.ds)
+        return json.loads(last) if self.answers else None
 
-    def _run(self, arguments: Sequence[str]) -> None:
+    def _days(self) -> list[str]:
+        if self.ds is None:
+            return []
+        ds = checked_day(self.ds)
+        if not self.since:
+            return ["--ds", ds]
+        since = checked_day(self.since)
+        if since > ds:
+            raise AirflowFailException(f"since {since} is after ds {ds}; give the earlier day as since")
+        return ["--start", since, "--end", ds]
+
+    def _run(self, arguments: Sequence[str]) -> str:
+        """Run `gatehouse` and return the last line it printed."""
         shown = f"gatehouse {' '.join(arguments)}"
         self.log.info("%s", shown)
         gatehouse = Path(sys.executable).with_name("gatehouse")
+        last = ""
         with subprocess.Popen(
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
             env={**os.environ, "GATEHOUSE_HOME": str(home())},
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
-                self.log.info("%s", line.rstrip())
+                last = line.rstrip()
+                self.log.info("%s", last)
         code = self._child.returncode
         if code == GateError.exit_code:
             raise AirflowFailException(f"`{shown}`: a gate is shut; see docs/runbook.md, A gate fails")
         if code != 0:
-            raise AirflowException(f"`{shown}` ended with status {code}")
+            raise AirflowException(f"`{shown}` ended with status {code}: {last}")
+        return last
 
     def on_kill(self) -> None:
         """End the child with everything it started; a stage may be killed at any time."""

@@ -30,6 +30,7 @@ app = typer.Typer(
 STAGES_PANEL = "Stages, in the order of the road"
 USE_PANEL = "Use what was built"
 app.add_typer(models, name="models", rich_help_panel=USE_PANEL)
+UPKEEP_PANEL = "Keep it running"
 
 DsOption = Annotated[
     str | None,
@@ -47,6 +48,9 @@ LastDsOption = Annotated[
         "--ds", metavar="YYYY-MM-DD", help="Last UTC day of the run; by default the last day of params.yaml."
     ),
 ]
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON, for a scheduler.")]
 
 
 class Clock(StrEnum):
@@ -132,12 +136,17 @@ def validate(
 
 
 @app.command(rich_help_panel=STAGES_PANEL)
-def materialize(ds: LastDsOption = None) -> None:
+def materialize(
+    ds: LastDsOption = None,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="Serve the day that is served now if it is a later one.")
+    ] = False,
+) -> None:
     """Write the validated snapshot of a day into Feast's online store, where lookups find it."""
     from pipelines.materialize import materialize
 
     settings = Settings()
-    materialize(settings, _last_day(settings, ds))
+    materialize(settings, _last_day(settings, ds), forward=forward)
 
 
 @app.command(rich_help_panel=STAGES_PANEL)
@@ -261,6 +270,40 @@ def consistency(
     from pipelines.consistency import consistency
 
     consistency(Settings(), _day(ds) if ds else None)
+
+
+@app.command(rich_help_panel=UPKEEP_PANEL)
+def late(as_json: JsonOption = False) -> None:
+    """Say which ingested days the raw log holds other rows of by now: late, corrected or removed ones."""
+    from pipelines.late import find_late
+
+    found = find_late(Settings())
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    elif found.days:
+        days = ", ".join(map(str, found.days))
+        Console().print(f"changed since they were ingested: {days}. Run {found.since}..{found.until} again")
+    else:
+        Console().print("every ingested day is as the raw log has it")
+
+
+@app.command(rich_help_panel=UPKEEP_PANEL)
+def behind(as_json: JsonOption = False) -> None:
+    """Say which days have features but no model yet, and whether the newest one should be trained on."""
+    from pipelines.behind import behind
+
+    found = behind(Settings())
+    sys.stdout.write((found.model_dump_json() if as_json else str(found)) + "\n")
+
+
+@app.command(rich_help_panel=UPKEEP_PANEL)
+def housekeeping(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+) -> None:
+    """Remove what params.yaml's retention lets go and nothing needs: old partitions, models, logs."""
+    from pipelines.housekeeping.sweep import housekeeping
+
+    housekeeping(Settings(), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=USE_PANEL)

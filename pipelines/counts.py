@@ -22,6 +22,8 @@ class DayCounts(BaseModel):
         duplicates: rows left out because another one is the same event.
         quarantined: rows of lake/quarantine.
         reasons: why rows were quarantined, to how many.
+        fingerprint: what stands for the content of all rows, in whatever order and files they came;
+            empty for a day that was ingested before there were any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +34,7 @@ class DayCounts(BaseModel):
     duplicates: int
     quarantined: int
     reasons: dict[str, int] = {}
+    fingerprint: str = ""
 
     @model_validator(mode="after")
     def _add_up(self) -> DayCounts:

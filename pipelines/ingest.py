@@ -19,6 +19,7 @@ from pipelines.datasets.tables import RawTables, event_columns
 from pipelines.days import Days
 from pipelines.errors import RawDataError
 from pipelines.lake import Lake
+from pipelines.raw_days import dated, fingerprint, tally
 from pipelines.settings import Settings
 from pipelines.spark import spark_session
 
@@ -36,15 +37,16 @@ def ingest(settings: Settings, days: Days) -> None:
     with stage(settings, "ingest", days) as facts:
         raw = find_adapter(settings.dataset)(spark_session(settings), settings, days)
         lake = Lake(settings.lake)
-        rows = _dated(raw.events, settings.dataset_params.days.start)
+        columns = event_columns(settings.catalog)
+        rows = dated(raw.events, settings.dataset_params.days.start)
         asked = rows.filter(sf.col("ds").between(sf.lit(days.start), sf.lit(days.end))).persist()
         try:
-            tally = _tally(asked)
-            if not any(row["dated"] for row in tally):
+            tallied = tally(asked, columns)
+            if not any(row["dated"] for row in tallied):
                 _require_within(rows, days, settings.dataset)
             with lake.staging() as staged:
-                daily = _stage_daily(asked, raw, event_columns(settings.catalog), staged)
-                counts = [_counted(ds, tally, staged) for ds in days]
+                daily = _stage_daily(asked, raw, columns, staged)
+                counts = [_counted(ds, tallied, staged) for ds in days]
                 for table, key in (("users", "user_id"), ("items", "item_id")):
                     _write_sorted(getattr(raw, table), (key,), staged / table)
                     published = lake.publish(table, None, (staged / table).glob("*.parquet"), raw.inputs)
@@ -56,27 +58,6 @@ def ingest(settings: Settings, days: Days) -> None:
         for day in counts:
             write_counts(lake, day)
         facts.update(_totals(counts))
-
-
-def _dated(events: DataFrame, first: date) -> DataFrame:
-    """Add `ds`, and turn `raw` into `row`: JSON text where the row is rejected, null elsewhere."""
-    as_json = sf.to_json("raw", {"ignoreNullFields": "false"})
-    return events.withColumns(
-        {
-            "ds": sf.coalesce(sf.to_date("event_timestamp"), sf.lit(first)),
-            "row": sf.when(sf.col("reason").isNotNull(), as_json),
-        }
-    ).drop("raw")
-
-
-def _tally(asked: DataFrame) -> list[Any]:
-    """Per day and reason: `rows`, those with a time (`dated`), and how many distinct `events` they are."""
-    tally = asked.groupBy("ds", "reason").agg(
-        sf.count("*").alias("rows"),
-        sf.count("event_timestamp").alias("dated"),
-        sf.count_distinct("event_id").alias("events"),
-    )
-    return list(tally.collect())
 
 
 def _require_within(rows: DataFrame, days: Days, dataset: str) -> None:
@@ -120,9 +101,9 @@ def _write_sorted(frame: DataFrame, order: tuple[str, ...], folder: Path) -> Non
     frame.repartition(1).sortWithinPartitions(*order).write.parquet(str(folder))
 
 
-def _counted(ds: date, tally: Sequence[Any], staged: Path) -> DayCounts:
+def _counted(ds: date, tallied: Sequence[Any], staged: Path) -> DayCounts:
     """What was staged for a day, held against what came in; `ValueError` unless it adds up."""
-    of_day = [row for row in tally if row["ds"] == ds]
+    of_day = [row for row in tallied if row["ds"] == ds]
     usable = [row for row in of_day if row["reason"] is None]
     return DayCounts(
         ds=ds,
@@ -131,6 +112,7 @@ def _counted(ds: date, tally: Sequence[Any], staged: Path) -> DayCounts:
         duplicates=sum(row["rows"] - row["events"] for row in usable),
         quarantined=_staged_rows(staged / "quarantine" / f"ds={ds}"),
         reasons={row["reason"]: row["rows"] for row in of_day if row["reason"] is not None},
+        fingerprint=fingerprint(of_day),
     )
 
 

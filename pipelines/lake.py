@@ -106,9 +106,7 @@ class Lake:
         """
         folder = self.folder(table, ds)
         folder.mkdir(parents=True, exist_ok=True)
-        locks = self.root / "_locks"
-        locks.mkdir(exist_ok=True)
-        with FileLock(locks / f"{table.replace('/', '.')}.{ds}.lock"):
+        with self._writing(table, ds):
             files: list[DataFile] = []
             for path in sorted(staged):
                 settle_encodings(path)
@@ -134,6 +132,21 @@ class Lake:
                 if stale.name not in keep and stale.is_file():
                     stale.unlink()
         return manifest
+
+    def remove(self, table: str, ds: date) -> None:
+        """Remove a partition: its manifest first, so that a kill leaves all of it or nothing that is read."""
+        folder = self.folder(table, ds)
+        with self._writing(table, ds):
+            (folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _writing(self, table: str, ds: date | None) -> Iterator[None]:
+        """One process at a time changes a partition."""
+        locks = self.root / "_locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{table.replace('/', '.')}.{ds}.lock"):
+            yield
 
     def publish_days(
         self, table: str, days: Iterable[date], staged: Path, inputs: Mapping[date, Mapping[str, str]]

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from features.declarations.groups import Profile, View
 from features.serving.online import find_served, packed_store
-from features.serving.served import Served, ServedView, write_receipt
+from features.serving.served import Served, ServedView, served_day, write_receipt
 from features.store import apply
 from features.stores.packed.backend import Read
 from features.stores.packed.generations import withdraw
@@ -34,8 +34,11 @@ from pipelines.verdicts import require_passed
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def materialize(settings: Settings, ds: date) -> None:
+def materialize(settings: Settings, ds: date, *, forward: bool = False) -> None:
     """Make the online store serve each key's newest snapshot at or before the end of `ds`, within its TTL.
+
+    With `forward` the day that is served never moves back: where a later one than `ds` is served, it is
+    served again, with what running `ds` again has changed in its windows.
 
     Rows are written into a generation that nobody reads, and lookups change over to all of it in one step.
     A killed run leaves what is served as it was, and is simply run again. Views whose partitions are
@@ -48,6 +51,8 @@ def materialize(settings: Settings, ds: date) -> None:
         StoreUnavailableError: the store does not answer.
     """
     lake, views = Lake(settings.lake), settings.catalog.views
+    if forward:
+        ds = max(ds, served_day(settings.home / "feast", settings.dataset) or ds)
     with stage(settings, "materialize", ds) as facts:
         offered = {view.name: _offer(lake, view, ds) for view in views}
         store = open_stage_store(settings)

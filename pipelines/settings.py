@@ -86,6 +86,32 @@ class ConsistencyParams(_Strict):
     max_unequal: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
+class RetentionParams(_Strict):
+    """How many days `gatehouse housekeeping` keeps of each kind.
+
+    Attributes:
+        events, tiles, features, training_sets, encoded, quarantine: of the lake, counted back from the
+            newest ingested day; events stand for the simulated truth as well.
+        verdicts: of the lake; one is kept for as long as the partition it judged.
+        models: trained models by the last day of their run; what is published stays in the registry.
+        runs: checkpoints and TensorBoard curves by the last day of their run, pulled models by their age.
+        requests: the service's request log and what came of comparing it, counted back from today.
+        airflow_logs: logs of tasks below airflow/logs, counted back from today.
+    """
+
+    events: int = Field(default=400, ge=1)
+    tiles: int = Field(default=400, ge=1)
+    features: int = Field(default=365, ge=1)
+    training_sets: int = Field(default=30, ge=1)
+    encoded: int = Field(default=7, ge=1)
+    verdicts: int = Field(default=365, ge=1)
+    quarantine: int = Field(default=90, ge=1)
+    models: int = Field(default=30, ge=1)
+    runs: int = Field(default=30, ge=1)
+    requests: int = Field(default=30, ge=1)
+    airflow_logs: int = Field(default=30, ge=1)
+
+
 class Params(_Strict):
     """params.yaml, checked."""
 
@@ -96,6 +122,7 @@ class Params(_Strict):
     evaluate: EvaluateParams
     publish: PublishParams
     consistency: ConsistencyParams = ConsistencyParams()
+    retention: RetentionParams = RetentionParams()
 
 
 class Settings(BaseSettings):

@@ -66,3 +66,9 @@ def read_receipt(state: Path) -> Served | None:
         return Served.model_validate_json((state / RECEIPT).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
+
+
+def served_day(state: Path, dataset: str) -> date | None:
+    """The last day that is served, by the copy in `state`; None where nothing is, or another data set."""
+    receipt = read_receipt(state)
+    return receipt.ds if receipt is not None and receipt.dataset == dataset else None

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -40,9 +41,43 @@ def test_operator_tells_consumers_the_day_when_it_updates_an_asset(settings: Set
     from dags.road import FEATURES
 
     write_verdict(settings)
-    event = SimpleNamespace(extra={})
-    _operator(("publish",), outlets=[FEATURES]).execute({"outlet_events": {FEATURES: event}})
-    assert event.extra == {"ds": "2026-01-06"}
+    partitions: list[str] = []
+    event = SimpleNamespace(extra={}, add_partitions=partitions.append)
+    operator = _operator(("publish",), outlets=[FEATURES], told={"retrain": "True"})
+    operator.execute({"outlet_events": {FEATURES: event}})
+    assert event.extra == {"ds": "2026-01-06", "retrain": "True"}
+    assert partitions == ["2026-01-06"]
+
+
+def test_operator_runs_a_command_without_a_day_and_returns_its_answer(settings: Settings) -> None:
+    write_verdict(settings)
+    answer = _operator(("behind",), ds=None, arguments=["--json"], answers=True).execute({})
+    assert answer["evaluated"] == "2026-01-06"
+    assert answer["retrain"] is None
+
+
+def test_operator_passes_each_argument_as_it_is(settings: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowException
+
+    injected = _operator(("behind",), ds=None, arguments=["; touch injected; echo {}"], answers=True)
+    with pytest.raises(AirflowException, match="ended with status 2"):
+        injected.execute({})
+    assert not Path("injected").exists()
+
+
+def test_operator_gives_a_range_for_several_days(settings: Settings) -> None:
+    assert _operator(("ingest",), since="2026-01-04")._days() == [
+        "--start", "2026-01-04", "--end", "2026-01-06",
+    ]  # fmt: skip
+    assert _operator(("ingest",), since="")._days() == ["--ds", "2026-01-06"]
+
+
+@pytest.mark.parametrize("since", ["2026-01-07", "--help"])
+def test_operator_fails_for_good_when_the_first_day_is_none_or_later(settings: Settings, since: str) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException):
+        _operator(("ingest",), since=since).execute({})
 
 
 def test_operator_fails_for_good_when_a_gate_is_shut(settings: Settings) -> None:

@@ -100,6 +100,18 @@ def test_earlier_day_forgets_what_happened_after_it(settings: Settings) -> None:
     assert look_up(settings) == before
 
 
+def test_earlier_day_leaves_the_served_one_when_the_store_only_goes_forward(settings: Settings) -> None:
+    materialize(settings, DS - DAY, forward=True)
+    materialize(settings, DS, forward=True)
+    before = look_up(settings)
+    rewrite(settings, DS, [("user-1",)], seed=99)
+    materialize(settings, DS - DAY, forward=True)
+    served = find_served(open_store(settings.home))
+    assert served is not None
+    assert served.ds == DS
+    assert look_up(settings) != before  # what running the earlier day has mended is served too
+
+
 def test_correction_of_the_served_day_becomes_visible(settings: Settings) -> None:
     rewrite(settings, DS, [("user-1",), ("user-2",)], seed=1)
     materialize(settings, DS)

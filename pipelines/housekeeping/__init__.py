@@ -1,0 +1,1 @@
+"""Housekeeping: what has to stay, what goes, and taking it away."""
