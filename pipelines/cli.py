@@ -350,13 +350,14 @@ def use(
 
 def main() -> NoReturn:
     """Run the command line; the project's own errors end in one readable line, not a traceback."""
-    from pipelines.console import configure_logging
+    from pipelines.logs import configure_logging, log_error
 
-    configure_logging(Settings().log_format)
+    log_format = Settings().log_format
+    configure_logging(log_format)
     try:
         app()
     except GatehouseError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
+        log_error(error, log_format)
         sys.exit(error.exit_code)
     sys.exit(0)
 

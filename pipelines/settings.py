@@ -116,6 +116,8 @@ class Settings(BaseSettings):
         serve_rate: requests a second of one token to one worker of the service.
         request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
+        lineage: a folder for OpenLineage events, runs/DATASET/lineage by default; a URL that is sent them
+            as well; or "off".
     """
 
     model_config = SettingsConfigDict(env_prefix="GATEHOUSE_", frozen=True)
@@ -134,6 +136,7 @@ class Settings(BaseSettings):
     serve_rate: float = Field(default=1_000.0, gt=0.0)
     request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
     log_format: str = "text"
+    lineage: str | None = None
 
     @cached_property
     def params(self) -> Params:
