@@ -315,6 +315,21 @@ def pull(
 
 
 @app.command(rich_help_panel=USE_PANEL)
+def lineage(
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="For example pepnet@v3.0.0; pepnet is the latest.")
+    ],
+    ds: Annotated[
+        str | None, typer.Option("--ds", metavar="YYYY-MM-DD", help="A model trained up to this day instead.")
+    ] = None,
+) -> None:
+    """Draw how a model came to be: from its version back through every stage to the raw log."""
+    from pipelines.lineage.show import print_lineage
+
+    print_lineage(Settings(), model, _day(ds) if ds else None)
+
+
+@app.command(rich_help_panel=USE_PANEL)
 def export(
     model: Annotated[str, typer.Argument(help="A trained model of params.yaml, for example pepnet.")],
     to: Annotated[Path, typer.Option(help="Target folder; an earlier export there is replaced.")],

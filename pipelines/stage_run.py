@@ -51,7 +51,5 @@ class StageRun:
     def fields(self) -> dict[str, str]:
         """What every log line of the run carries."""
         model = {"model": self.model} if self.model else {}
-        run = self.scheduled or self.id
-        return {
-            "stage": self.stage, "dataset": self.dataset, "ds": str(self.days), **model, "run": run, "code": CODE,
-        }  # fmt: skip
+        work = {"stage": self.stage, "dataset": self.dataset, "ds": str(self.days), **model}
+        return {**work, "run": self.scheduled or self.id, "code": CODE}

@@ -84,9 +84,8 @@ def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watche
 
 def _train_loss(curves: Path, epoch: int) -> float:
     with curves.open(encoding="utf-8", newline="") as stream:
-        return next(
-            float(line["train_loss"]) for line in csv.DictReader(stream) if int(line["epoch"]) == epoch
-        )
+        losses = {int(line["epoch"]): float(line["train_loss"]) for line in csv.DictReader(stream)}
+    return losses[epoch]
 
 
 def _source(settings: Settings, ds: date, arrays: EncodedArrays) -> TrainingSet:

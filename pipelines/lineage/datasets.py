@@ -53,9 +53,9 @@ class Datasets:
         facets = {}
         if parts:
             facets["version"] = facet("1-0-1/DatasetVersionDatasetFacet", datasetVersion=_version(parts))
-        columns = self._schemas.get(name.removeprefix(f"lake/{self._settings.dataset}/"))
-        if columns is not None:
-            facets["schema"] = facet("1-2-0/SchemaDatasetFacet", fields=columns)
+            columns = self._schemas.get(name.removeprefix(f"lake/{self._settings.dataset}/"))
+            if columns is not None:
+                facets["schema"] = facet("1-2-0/SchemaDatasetFacet", fields=columns)
         return {"namespace": self._namespace, "name": name, "facets": facets}
 
 

@@ -181,8 +181,9 @@ def _version(settings: Settings, run: StageRun) -> Iterator[Part]:
 def _file(name: Callable[[Settings], str], path: Callable[[Settings, date], Path], *, daily: bool) -> Place:
     def part(settings: Settings, run: StageRun) -> Iterator[Part]:
         file = path(settings, run.days.end)
-        ds = str(run.days.end) if daily else None
-        yield Part(name(settings), ds, sha256_of(file)[:FEW], size=file.stat().st_size)
+        if file.is_file():  # the report is written of a run that nobody evaluated, too
+            ds = str(run.days.end) if daily else None
+            yield Part(name(settings), ds, sha256_of(file)[:FEW], size=file.stat().st_size)
 
     return Place(lambda settings, run: [name(settings)], part)
 
