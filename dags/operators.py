@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -44,18 +44,18 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
     def execute(self, context: Context) -> None:
         ds = checked_day(self.ds)
         arguments = [*self.command, *([self.model] if self.model else []), "--ds", ds]
-        self._run(arguments)
+        self._run(arguments, whence(context))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {"ds": ds}
 
-    def _run(self, arguments: Sequence[str]) -> None:
+    def _run(self, arguments: Sequence[str], whence: Mapping[str, str]) -> None:
         shown = f"gatehouse {' '.join(arguments)}"
         self.log.info("%s", shown)
         gatehouse = Path(sys.executable).with_name("gatehouse")
         with subprocess.Popen(
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-            env={**os.environ, "GATEHOUSE_HOME": str(home())},
+            env={**os.environ, **whence, "GATEHOUSE_HOME": str(home())},
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
                 self.log.info("%s", line.rstrip())
@@ -75,6 +75,19 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
 def home() -> Path:
     """The folder with params.yaml: GATEHOUSE_HOME, else this checkout, wherever the worker was started."""
     return Path(os.environ.get("GATEHOUSE_HOME", Path(__file__).resolve().parents[1]))
+
+
+def whence(context: Context) -> dict[str, str]:
+    """What tells a stage, in its environment, which run and task of Airflow's it belongs to."""
+    if "ti" not in context:
+        return {}
+    from airflow.providers.openlineage.plugins.macros import lineage_parent_id, lineage_root_parent_id
+
+    return {
+        "GATEHOUSE_RUN": str(context["run_id"]),
+        "OPENLINEAGE_PARENT_ID": lineage_parent_id(context["ti"]),
+        "OPENLINEAGE_ROOT_PARENT_ID": lineage_root_parent_id(context["ti"]),
+    }
 
 
 def checked_day(text: str) -> str:

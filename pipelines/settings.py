@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -135,7 +136,7 @@ class Settings(BaseSettings):
     serve_bytes: int = Field(default=1_048_576, ge=1)
     serve_rate: float = Field(default=1_000.0, gt=0.0)
     request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
-    log_format: str = "text"
+    log_format: Literal["text", "json"] = "text"
     lineage: str | None = None
 
     @cached_property

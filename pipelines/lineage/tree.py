@@ -51,10 +51,8 @@ def span(first: str, last: str) -> str:
 def _gate(feed: Feed) -> str:
     if not feed.passed:
         return ""
-    whole = feed.passed == len(feed.parts)
-    return (
-        f", {'' if len(feed.parts) == 1 else 'all ' if whole else f'{feed.passed} '}let through by their gate"
-    )
+    of_many = "all " if feed.passed == len(feed.parts) else f"{feed.passed} "
+    return f", {'' if len(feed.parts) == 1 else of_many}let through by their gate"
 
 
 def _name(part: Part) -> str:

@@ -52,7 +52,7 @@ class Way:
     Attributes:
         goal: what.
         last: the job that made it.
-        steps: job to its step, for all jobs on the way.
+        steps: job to its step, for all jobs on the way, in the order in which they first ended.
     """
 
     goal: Part
