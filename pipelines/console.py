@@ -16,7 +16,6 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, T
 from pipelines.days import Days
 from pipelines.files import write_whole
 from pipelines.logs import log_fields
-from pipelines.observed import Observed
 from pipelines.settings import Settings
 from pipelines.stage_run import StageRun
 
@@ -38,6 +37,8 @@ def stage(settings: Settings, name: str, days: Days | date, model: str = "") -> 
         days: it works on, UTC.
         model: of a stage that runs once per model.
     """
+    from pipelines.observed import Observed  # commands that are no stage start without it
+
     run = StageRun.of(settings.dataset, name, days, model)
     facts: dict[str, object] = {}
     log = structlog.get_logger()

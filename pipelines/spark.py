@@ -45,10 +45,10 @@ def spark_session(settings: Settings) -> SparkSession:
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
-    scratch = tempfile.gettempdir()
+    scratch, logging = tempfile.gettempdir(), _LOGGING[settings.log_format]
     configuration = {
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING[settings.log_format].as_uri()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}",
         "spark.driver.bindAddress": settings.spark_driver_host,
         "spark.driver.host": settings.spark_driver_host,
         # A task's files count once it has committed, and one attempt of each may: see docs/spark.md

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from training.loop import Unwatched
 
@@ -11,9 +12,13 @@ class Pace(Unwatched):
     """Counts the rows of all epochs and the seconds spent on them; validation is not counted.
 
     Rows that a checkpoint had behind it are not either: the loop names them before an epoch's first step.
+
+    Args:
+        clock: seconds since whenever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self._rows = 0
         self._seconds = 0.0
         self._since: float | None = None
@@ -27,7 +32,7 @@ class Pace(Unwatched):
         self._since = None
 
     def advanced(self, rows: int) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         if self._since is not None:
             self._rows += rows
             self._seconds += now - self._since

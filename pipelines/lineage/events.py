@@ -54,8 +54,9 @@ def event(
     verdicts: Sequence[Verdict] = (),
     error: BaseException | None = None,
 ) -> Json:
-    """One event of `run`. Data sets that it touches are named in every one, parts once they are known."""
-    flow, namespace = FLOWS.get(run.stage, Flow()), settings.home.resolve().as_uri()
+    """One event of `run`; data sets are named beforehand as far as they are declared, then as they were."""
+    flow = Flow() if state is State.COMPLETE else FLOWS.get(run.stage, Flow())
+    namespace = settings.home.resolve().as_uri()
     datasets = Datasets(settings, namespace)
     return {
         "eventTime": datetime.now(UTC).isoformat(),

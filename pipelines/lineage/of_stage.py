@@ -212,6 +212,8 @@ PAGE = _file(
     lambda settings: "reports/index.html", lambda settings, ds: settings.reports / "index.html", daily=False
 )
 
+VERSION = Place(lambda settings, run: [version_name(settings, settings.params.publish.model)], _version)
+
 FLOWS = {
     "ingest": Flow(writes=(EVENTS, PROFILES, _tables("quarantine"))),
     "validate_events": Flow((EVENTS,)),
@@ -220,9 +222,9 @@ FLOWS = {
     "materialize": Flow((Place(_views, _served_features),), (ONLINE,)),
     "assemble": Flow((EVENTS, FEATURES), (TRAINING_SET, ARRAYS)),
     "validate_training": Flow((TRAINING_SET,)),
-    "train": Flow((ARRAYS,), (_models(""),)),
+    "train": Flow((ARRAYS, TRAINING_SET), (_models(""),)),
     "evaluate": Flow((ARRAYS, TRAINING_SET, _models()), (EVALUATION,)),
-    "publish": Flow((CHOSEN, EVALUATION), (Place(lambda settings, run: [], _version),)),
+    "publish": Flow((CHOSEN, EVALUATION), (VERSION,)),
     "report": Flow((EVALUATION, ONLINE), (PAGE,)),
 }
 """Stage to what it reads and writes; a test holds it equal to the dependencies and outputs of dvc.yaml."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -43,7 +44,10 @@ class Record:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self.runs = tuple(sorted(runs, key=lambda run: run.ended))
-        self._writers = {part.key: run for run in self.runs for part in run.writes}
+        self._writers: dict[Key, list[Run]] = defaultdict(list)
+        for run in self.runs:
+            for part in run.writes:
+                self._writers[part.key].append(run)
         self._passed = frozenset().union(*(run.judged for run in self.runs))
 
     @classmethod
@@ -51,9 +55,13 @@ class Record:
         """The runs that the files of a folder tell of; a line that a kill cut short tells of none."""
         return cls(_run(event) for event in _events(folder) if event["eventType"] == "COMPLETE")
 
-    def writer(self, part: Part) -> Run | None:
-        """The newest run that wrote exactly this content."""
-        return self._writers.get(part.key)
+    def writer(self, part: Part, reader: Run | None = None) -> Run | None:
+        """The newest run that wrote exactly this content, of those that ended before `reader` did.
+
+        A rerun often writes the same content again, from other inputs: nobody had read that one yet.
+        """
+        writers = self._writers.get(part.key, [])
+        return next((run for run in reversed(writers) if reader is None or run.ended < reader.ended), None)
 
     def passed(self, part: Part) -> bool:
         """Whether a gate let this content through."""

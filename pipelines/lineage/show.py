@@ -31,7 +31,7 @@ def print_lineage(settings: Settings, reference: str, ds: date | None = None) ->
     """
     record = read_record(settings)
     goal = _version(record, settings, reference) if ds is None else _trained(record, settings, reference, ds)
-    console.print(draw(way_to(record, goal)), soft_wrap=True)
+    console.print(draw(way_to(record, goal)))
 
 
 def _version(record: Record, settings: Settings, reference: str) -> Part:

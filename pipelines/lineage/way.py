@@ -86,8 +86,9 @@ def way_to(record: Record, goal: Part) -> Way:
         )
     runs, waiting = {maker.id: maker}, [maker]
     while waiting:
-        for part in waiting.pop().reads:
-            writer = record.writer(part)
+        reader = waiting.pop()
+        for part in reader.reads:
+            writer = record.writer(part, reader)
             if writer is not None and writer.id not in runs:
                 runs[writer.id] = writer
                 waiting.append(writer)
@@ -99,17 +100,19 @@ def way_to(record: Record, goal: Part) -> Way:
 
 def _step(record: Record, job: str, runs: Sequence[Run]) -> Step:
     made = {part.key for run in runs for part in run.writes}
-    read = distinct(part for run in runs for part in run.reads if part.key not in made)
-    kinds: dict[str, list[Part]] = defaultdict(list)
-    for part in read:
-        kinds[_kind(part.name)].append(part)
-    feeds = tuple(_feed(record, kind, parts) for kind, parts in sorted(kinds.items()))
-    return Step(job, tuple(runs), feeds)
+    kinds: dict[str, list[tuple[Run, Part]]] = defaultdict(list)
+    for run in runs:
+        for part in run.reads:
+            if part.key not in made:
+                kinds[_kind(part.name)].append((run, part))
+    return Step(job, tuple(runs), tuple(_feed(record, kind, read) for kind, read in sorted(kinds.items())))
 
 
-def _feed(record: Record, kind: str, parts: Sequence[Part]) -> Feed:
-    makers = {writer.job for part in parts if (writer := record.writer(part)) is not None}
-    return Feed(kind, tuple(parts), sum(map(record.passed, parts)), tuple(sorted(makers)))
+def _feed(record: Record, kind: str, read: Sequence[tuple[Run, Part]]) -> Feed:
+    parts = distinct(part for _, part in read)
+    writers = (record.writer(part, reader) for reader, part in read)
+    makers = {writer.job for writer in writers if writer is not None}
+    return Feed(kind, parts, sum(map(record.passed, parts)), tuple(sorted(makers)))
 
 
 def _kind(name: str) -> str:
