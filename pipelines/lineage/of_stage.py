@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from features.declarations.errors import GatehouseError
 from features.declarations.groups import Profile
 from features.serving.served import read_receipt
 from pipelines.books import Books
@@ -77,10 +78,18 @@ def moved(settings: Settings, run: StageRun, books: Books, *, finished: bool) ->
     ]
     reads += [Part(lake_name(settings, own.table), own.ds, own.content) for own in books.verdicts]
     if finished:
-        writes += [part for place in flow.writes for part in place.parts(settings, run)]
-        reads += [part for place in flow.reads for part in place.parts(settings, run)]
+        writes += [part for place in flow.writes for part in _there(place, settings, run)]
+        reads += [part for place in flow.reads for part in _there(place, settings, run)]
     made = {part.key for part in writes}
     return Moved(distinct(part for part in reads if part.key not in made), distinct(writes))
+
+
+def _there(place: Place, settings: Settings, run: StageRun) -> list[Part]:
+    """The parts of a place; what is not there was neither read nor written."""
+    try:
+        return list(place.parts(settings, run))
+    except (OSError, GatehouseError):
+        return []
 
 
 def _written(settings: Settings, manifest: Manifest) -> Part:
@@ -181,9 +190,8 @@ def _version(settings: Settings, run: StageRun) -> Iterator[Part]:
 def _file(name: Callable[[Settings], str], path: Callable[[Settings, date], Path], *, daily: bool) -> Place:
     def part(settings: Settings, run: StageRun) -> Iterator[Part]:
         file = path(settings, run.days.end)
-        if file.is_file():  # the report is written of a run that nobody evaluated, too
-            ds = str(run.days.end) if daily else None
-            yield Part(name(settings), ds, sha256_of(file)[:FEW], size=file.stat().st_size)
+        ds = str(run.days.end) if daily else None
+        yield Part(name(settings), ds, sha256_of(file)[:FEW], size=file.stat().st_size)
 
     return Place(lambda settings, run: [name(settings)], part)
 

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from pipelines.settings import Settings
 from tests.pipelines.published_models import write_model, write_verdict
 
@@ -36,31 +34,26 @@ with stage(settings, "train", date(2026, 1, 4), "pepnet") as facts:
 OF_A_RUN = {"stage": "train", "dataset": "simulated", "ds": "2026-01-04", "model": "pepnet", "code": "0.1.0"}
 
 
-@pytest.mark.parametrize("scheduled", [None, "manual__2026-01-05"])
-def test_every_line_tells_whose_it_is_whoever_wrote_it(
-    simulated_settings: Settings, scheduled: str | None
-) -> None:
-    lines = _lines(_noisy(simulated_settings, scheduled=scheduled))
-    assert [line["event"].split(" ")[0] for line in lines] == [
-        "started", "own", "much", "from", lines[4]["event"].split(" ")[0], "finished",
-    ]  # fmt: skip
-    assert "FutureWarning: deprecated" in lines[4]["event"]
-    for line in lines:
+def test_every_line_tells_whose_it_is_whoever_wrote_it(simulated_settings: Settings) -> None:
+    started, own, library, thread, warning, finished = _lines(_noisy(simulated_settings))
+    assert (started["event"], own["event"], finished["event"]) == ("started", "own line", "finished")
+    assert (library["event"], library["logger"]) == ("much of it", "some.library")
+    assert (thread["event"], thread["logger"]) == ("from a\nthread", "py4j")
+    assert "FutureWarning: deprecated" in warning["event"]
+    for line in (started, own, library, thread, warning, finished):
         assert line.items() >= OF_A_RUN.items()
         assert {"level", "timestamp"} <= line.keys()
-    [run] = {line["run"] for line in lines}
-    assert run == scheduled if scheduled else len(run) == 36
-    assert [line.get("logger") for line in lines[2:4]] == ["some.library", "py4j"]
+        assert line["run"] == started["run"]
 
 
 def test_a_crash_is_a_line_with_its_traceback(simulated_settings: Settings) -> None:
-    *_, failed, crash = _lines(_noisy(simulated_settings, "crash"))
+    *_, failed, crash = _lines(_noisy(simulated_settings, "crash", GATEHOUSE_RUN="manual__2026-01-05"))
     assert (failed["event"], failed["error"]) == ("failed", "ZeroDivisionError")
     assert (crash["event"], crash["error"], crash["level"]) == (
         "by accident", "ZeroDivisionError", "critical",
     )  # fmt: skip
     assert "Traceback" in crash["exception"]
-    assert crash.items() >= OF_A_RUN.items()
+    assert crash.items() >= OF_A_RUN.items() | {"run": "manual__2026-01-05"}.items()
 
 
 def test_the_command_ends_with_its_error_as_a_line(simulated_settings: Settings) -> None:
@@ -83,18 +76,17 @@ def test_text_lines_leave_out_what_a_terminal_has_only_one_of(simulated_settings
     assert "code=" not in done.stderr
 
 
-def _noisy(
-    settings: Settings, *arguments: str, scheduled: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    return _run(settings, "json", sys.executable, "-c", NOISY, *arguments, scheduled=scheduled)
+def _noisy(settings: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return _run(settings, "json", sys.executable, "-c", NOISY, *arguments, **environment)
 
 
 def _run(
-    settings: Settings, log_format: str, *command: str, scheduled: str | None = None
+    settings: Settings, log_format: str, *command: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     own = {"GATEHOUSE_HOME": str(settings.home), "GATEHOUSE_LOG_FORMAT": log_format}
-    environment = os.environ | own | ({"GATEHOUSE_RUN": scheduled} if scheduled else {})
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=os.environ | own | environment, capture_output=True, text=True, check=False
+    )
 
 
 def _lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:

@@ -13,7 +13,6 @@ from tests.pipelines.lineage.conftest import events_of
 from tests.pipelines.lineage.openlineage import read_back, without_empty
 from tests.pipelines.observed_road import DAYS, DS, judge
 
-NULLS = Failure(column="user_id", expectation="is not null", observed="3 nulls", rows=3, message="3 nulls")
 STAGES = [
     "ingest", "validate_events", "aggregate", "validate_features", "materialize", "assemble",
     "validate_training", "train.pepnet", "evaluate", "publish",
