@@ -68,7 +68,7 @@ class Outbox:
 def _append(path: Path, line: str) -> None:
     """Add a line in one piece; half a line that a killed process left is closed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=SECONDS), path.open("ab+") as stream:
+    with FileLock(path.with_name(".lock"), timeout=SECONDS), path.open("ab+") as stream:
         whole = stream.seek(0, os.SEEK_END) == 0 or _last_byte(path) == b"\n"
         stream.write((line if whole else f"\n{line}").encode() + b"\n")
 
