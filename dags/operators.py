@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -63,7 +63,8 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
 
     def execute(self, context: Context) -> Any:
         last = self._run(
-            [*self.command, *self.arguments, *([self.model] if self.model else []), *self._days()]
+            [*self.command, *self.arguments, *([self.model] if self.model else []), *self._days()],
+            whence(context),
         )
         for outlet in self.outlets:
             events = context["outlet_events"][outlet]
@@ -82,7 +83,7 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
             raise AirflowFailException(f"since {since} is after ds {ds}; give the earlier day as since")
         return ["--start", since, "--end", ds]
 
-    def _run(self, arguments: Sequence[str]) -> str:
+    def _run(self, arguments: Sequence[str], whence: Mapping[str, str]) -> str:
         """Run `gatehouse` and return the last line it printed."""
         shown = f"gatehouse {' '.join(arguments)}"
         self.log.info("%s", shown)
@@ -91,7 +92,7 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         with subprocess.Popen(
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-            env={**os.environ, "GATEHOUSE_HOME": str(home())},
+            env={**os.environ, **whence, "GATEHOUSE_HOME": str(home())},
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
                 last = line.rstrip()
@@ -113,6 +114,19 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
 def home() -> Path:
     """The folder with params.yaml: GATEHOUSE_HOME, else this checkout, wherever the worker was started."""
     return Path(os.environ.get("GATEHOUSE_HOME", Path(__file__).resolve().parents[1]))
+
+
+def whence(context: Context) -> dict[str, str]:
+    """What tells a stage, in its environment, which run and task of Airflow's it belongs to."""
+    if "ti" not in context:
+        return {}
+    from airflow.providers.openlineage.plugins.macros import lineage_parent_id, lineage_root_parent_id
+
+    return {
+        "GATEHOUSE_RUN": str(context["run_id"]),
+        "OPENLINEAGE_PARENT_ID": lineage_parent_id(context["ti"]),
+        "OPENLINEAGE_ROOT_PARENT_ID": lineage_root_parent_id(context["ti"]),
+    }
 
 
 def checked_day(text: str) -> str:

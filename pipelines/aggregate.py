@@ -57,7 +57,7 @@ def aggregate(settings: Settings, days: Days) -> None:
         events.unpersist()
         for profile in settings.catalog.profiles:
             rows.append(_write_profile(spark, lake, profile, settings.dataset_params.days.start))
-        facts["snapshot_rows"] = sum(rows)
+        facts["rows"] = sum(rows)
         facts["groups"] = len(settings.catalog.views)
 
 

@@ -345,6 +345,21 @@ def benchmark(
 
 
 @app.command(rich_help_panel=USE_PANEL)
+def lineage(
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="For example pepnet@v3.0.0; pepnet is the latest.")
+    ],
+    ds: Annotated[
+        str | None, typer.Option("--ds", metavar="YYYY-MM-DD", help="A model trained up to this day instead.")
+    ] = None,
+) -> None:
+    """Draw how a model came to be: from its version back through every stage to the raw log."""
+    from pipelines.lineage.show import print_lineage
+
+    print_lineage(Settings(), model, _day(ds) if ds else None)
+
+
+@app.command(rich_help_panel=USE_PANEL)
 def export(
     model: Annotated[str, typer.Argument(help="A trained model of params.yaml, for example pepnet.")],
     to: Annotated[Path, typer.Option(help="Target folder; an earlier export there is replaced.")],
@@ -380,13 +395,14 @@ def use(
 
 def main() -> NoReturn:
     """Run the command line; the project's own errors end in one readable line, not a traceback."""
-    from pipelines.console import configure_logging
+    from pipelines.logs import configure_logging, log_error
 
-    configure_logging(Settings().log_format)
+    log_format = Settings().log_format
+    configure_logging(log_format)
     try:
         app()
     except GatehouseError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
+        log_error(error, log_format)
         sys.exit(error.exit_code)
     sys.exit(0)
 

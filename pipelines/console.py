@@ -1,63 +1,63 @@
-"""What a person sees of a stage: progress on a terminal, structured log lines everywhere."""
+"""What is seen of a stage: progress on a terminal, log lines everywhere, and who else watches."""
 
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import TypeVar
 
 import structlog
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipelines.days import Days
 from pipelines.files import write_whole
+from pipelines.logs import log_fields
 from pipelines.settings import Settings
+from pipelines.stage_run import StageRun
 
 T = TypeVar("T")
 console = Console()
 _errors = Console(stderr=True)
 
 
-def configure_logging(log_format: str) -> None:
-    """Send structlog to standard error, one line an event, as text or as JSON."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 @contextmanager
-def stage(settings: Settings, name: str, days: object) -> Iterator[dict[str, object]]:
+def stage(settings: Settings, name: str, days: Days | date, model: str = "") -> Iterator[dict[str, object]]:
     """Time a stage; log its start and end with the facts put into the yielded dict.
 
-    On a terminal a spinner turns meanwhile. The facts are kept in runs/DATASET/NAME.json.
+    On a terminal a spinner turns meanwhile. The facts are kept in runs/DATASET/NAME.json, its metrics
+    in runs/metrics, and what it read and wrote in runs/DATASET/lineage. See docs/observability.md.
+
+    Args:
+        settings: of the home.
+        name: of the stage.
+        days: it works on, UTC.
+        model: of a stage that runs once per model.
     """
+    from pipelines.observed import Observed  # commands that are no stage start without it
+
+    run = StageRun.of(settings.dataset, name, days, model)
     facts: dict[str, object] = {}
-    log = structlog.get_logger().bind(stage=name, dataset=settings.dataset, days=str(days))
-    log.info("started")
-    begun = time.monotonic()
-    with progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as spinner:
-        spinner.add_task(f"{name} {days}", total=None)
-        yield facts
-    facts["seconds"] = round(time.monotonic() - begun, 2)
-    log.info("finished", **facts)
-    record = {"stage": name, "days": str(days), **facts}
-    write_whole(settings.runs / f"{name}.json", json.dumps(record, default=str, indent=2) + "\n")
+    log = structlog.get_logger()
+    with log_fields(run.fields), Observed(settings, run) as observed:
+        log.info("started")
+        begun = time.monotonic()
+        try:
+            with progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as spinner:
+                spinner.add_task(" ".join(filter(None, (name, model, str(days)))), total=None)
+                yield facts
+        except BaseException as error:
+            log.error("failed", error=type(error).__name__, seconds=round(time.monotonic() - begun, 2))
+            observed.failed(error)
+            raise
+        facts["seconds"] = round(time.monotonic() - begun, 2)
+        log.info("finished", **{name: value for name, value in facts.items() if name not in run.fields})
+        record = {"stage": run.name, "days": str(days), **facts}
+        write_whole(settings.runs / f"{run.name}.json", json.dumps(record, default=str, indent=2) + "\n")
+        observed.succeeded(facts)
 
 
 def progress(*columns: ProgressColumn) -> Progress:

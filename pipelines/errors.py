@@ -43,5 +43,9 @@ class ReportError(GatehouseError):
     """A note that the report reads was not written by a stage of this version."""
 
 
+class LineageError(GatehouseError):
+    """No run on record made what is asked about."""
+
+
 class StageError(GatehouseError):
     """A stage that was run as a command failed."""

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from pipelines.books import note_written
 from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
 from pipelines.files import flush, write_whole
@@ -131,6 +132,7 @@ class Lake:
             for stale in folder.iterdir():
                 if stale.name not in keep and stale.is_file():
                     stale.unlink()
+        note_written(manifest)
         return manifest
 
     def remove(self, table: str, ds: date) -> None:

@@ -18,9 +18,9 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from pipelines.console import configure_logging
 from pipelines.errors import PublishError, SettingsError
 from pipelines.foreground import run_until_interrupted
+from pipelines.logs import configure_logging
 from pipelines.registry import newest, pull
 from pipelines.settings import Settings
 

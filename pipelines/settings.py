@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -143,6 +144,8 @@ class Settings(BaseSettings):
         serve_rate: requests a second of one token to one worker of the service.
         request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
+        lineage: a folder for OpenLineage events, runs/DATASET/lineage by default; a URL that is sent them
+            as well; or "off".
     """
 
     model_config = SettingsConfigDict(env_prefix="GATEHOUSE_", frozen=True)
@@ -160,7 +163,8 @@ class Settings(BaseSettings):
     serve_bytes: int = Field(default=1_048_576, ge=1)
     serve_rate: float = Field(default=1_000.0, gt=0.0)
     request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
-    log_format: str = "text"
+    log_format: Literal["text", "json"] = "text"
+    lineage: str | None = None
 
     @cached_property
     def params(self) -> Params:

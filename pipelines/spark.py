@@ -10,9 +10,13 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from pipelines.java import provide_java
+from pipelines.logs import current_fields
 from pipelines.settings import Settings
 
-_LOGGING = Path(__file__).with_name("log4j2.properties")
+_LOGGING = {
+    "text": Path(__file__).with_name("log4j2.properties"),
+    "json": Path(__file__).with_name("log4j2-json.properties"),
+}
 
 
 def spark_session(settings: Settings) -> SparkSession:
@@ -32,6 +36,8 @@ def spark_session(settings: Settings) -> SparkSession:
     provide_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = settings.spark_driver_host
+    for name, value in current_fields().items():  # its log lines carry them, too
+        os.environ[f"GATEHOUSE_LOG_{name.upper()}"] = value
     builder = SparkSession.builder.appName("gatehouse").master(settings.spark_master)
     for key, value in _configuration(settings).items():
         builder = builder.config(key, value)
@@ -39,10 +45,10 @@ def spark_session(settings: Settings) -> SparkSession:
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
-    scratch = tempfile.gettempdir()
+    scratch, logging = tempfile.gettempdir(), _LOGGING[settings.log_format]
     configuration = {
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}",
         "spark.driver.bindAddress": settings.spark_driver_host,
         "spark.driver.host": settings.spark_driver_host,
         # A task's files count once it has committed, and one attempt of each may: see docs/spark.md

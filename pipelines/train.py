@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date
+from pathlib import Path
 from types import TracebackType
 
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -15,12 +17,14 @@ from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed
+from training.artifact import CURVES
 from training.card import Card
 from training.data.arrays import EncodedArrays
 from training.data.source import TrainingSet
 from training.data.streams import ParquetStream
 from training.distributed import leads
 from training.loop import CurvePoint, Unwatched, Watcher, Watchers
+from training.pace import Pace
 from training.run import run
 from training.tensorboard import TensorBoard
 
@@ -48,17 +52,20 @@ def train(settings: Settings, ds: date, model: str) -> None:
     if not leads():
         _run(settings, ds, model, validated_arrays(settings, ds), Unwatched())
         return
-    with stage(settings, f"train_{model}", ds) as facts:
+    with stage(settings, "train", ds, model) as facts:
         arrays = validated_arrays(settings, ds)
         events = settings.runs / "tensorboard" / f"ds={ds}" / model
+        pace = Pace()
         with _Bar(model) as bar, TensorBoard(events, arrays.encoder.spec.tasks) as curves:
-            card = _run(settings, ds, model, arrays, Watchers(bar, curves))
+            card = _run(settings, ds, model, arrays, Watchers(pace, bar, curves))
         facts |= {
             "rows": card.rows["train"],
             "parameters": card.parameters,
             "epochs": card.epochs,
             "best_epoch": card.best_epoch,
             "validation_loss": card.validation_loss,
+            "train_loss": _train_loss(settings.models / model / f"ds={ds}" / CURVES, card.best_epoch),
+            "samples_per_second": round(pace.rows_per_second) if pace.rows_per_second else None,
         }
 
 
@@ -74,6 +81,12 @@ def _run(settings: Settings, ds: date, model: str, arrays: EncodedArrays, watche
         device=settings.device,
         watcher=watcher,
     )
+
+
+def _train_loss(curves: Path, epoch: int) -> float:
+    with curves.open(encoding="utf-8", newline="") as stream:
+        losses = {int(line["epoch"]): float(line["train_loss"]) for line in csv.DictReader(stream)}
+    return losses[epoch]
 
 
 def _source(settings: Settings, ds: date, arrays: EncodedArrays) -> TrainingSet:

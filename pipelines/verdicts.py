@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipelines.books import note_judged
 from pipelines.errors import NotValidatedError
 from pipelines.files import write_whole
 from pipelines.gates.comparison import Drift
@@ -73,6 +74,7 @@ def write_verdict(lake: Lake, verdict: Verdict) -> None:
     """Put a verdict in place by one rename, so that nobody reads half of it."""
     ds = date.fromisoformat(verdict.ds) if verdict.ds else None
     write_whole(verdict_path(lake, verdict.table, ds), verdict.model_dump_json(indent=2) + "\n")
+    note_judged(verdict)
 
 
 def find_verdict(lake: Lake, table: str, ds: date | None = None) -> Verdict | None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipelines.settings import CHECKOUT
+from pipelines.lineage.of_stage import FLOWS, names_of
+from pipelines.settings import CHECKOUT, Settings
+from pipelines.stage_run import StageRun
 from pipelines.stages import STAGES
+from tests.homes import make_home
 
 Graph = dict[str, set[str]]
+DATASET = yaml.safe_load((CHECKOUT / "params.yaml").read_text())["dataset"]
 TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 # Code that moves results about without deciding them; stages do not run again when it changes.
 PLUMBING = {
     "features.declarations.errors", "features.declarations.names",
-    "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors", "pipelines.files",
-    "pipelines.lake", "pipelines.manifest", "pipelines.parquet", "pipelines.settings", "pipelines.spark",
-    "pipelines.stages", "pipelines.verdicts", "training",
+    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors",
+    "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest", "pipelines.parquet",
+    "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages", "pipelines.verdicts",
+    "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
 DECLARED_IN_THE_DATA = {"train", "evaluate"}
@@ -76,6 +81,54 @@ def test_dvc_runs_the_commands_of_the_table(dvc_stages: list[Any]) -> None:
         for model in (models if stage.mapped else [None])
     }
     assert {stage.name: stage.cmd for stage in dvc_stages} == expected
+
+
+# Notes about data rather than data, which lineage leaves out, and what stands for several data sets.
+NOTES = {"counts", "baselines"}
+STANDS_FOR = {
+    "feast/served.json": "feast/simulated",
+    "registry/simulated/published.json": "registry/simulated",
+}
+# Written, but for no later stage of the graph to depend on.
+KEPT_ASIDE = {"lake/simulated/quarantine", "lake/simulated/tiles"}
+
+
+def _data(paths: Iterable[str]) -> set[str]:
+    """Data sets among DVC's paths. A verdict stands for the data it let through."""
+    found = set()
+    for path in paths:
+        top, *rest = Path(path).relative_to(CHECKOUT).parts
+        if rest[1:2] == ["verdicts"]:
+            del rest[1]
+        name = "/".join(("simulated" if part == DATASET else part) for part in (top, *rest))
+        if top not in ("features", "params.yaml", "pipelines", "training") and not NOTES & set(rest):
+            found.add(STANDS_FOR.get(name, name))
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_lineage_reads_and_writes_what_dvc_does(dvc_stages: list[Any], stage: Any, tmp_path: Path) -> None:
+    settings = Settings(home=make_home(tmp_path / "home", "simulated"))
+    day = settings.dataset_params.days.end
+    for dvc_stage in dvc_stages:
+        name, _, model = dvc_stage.name.partition("@")
+        if name != stage.name:
+            continue
+        run = StageRun.of("simulated", name, day, model)
+        reads = names_of(FLOWS[name].reads, settings, run)
+        writes = {*names_of(FLOWS[name].writes, settings, run)}
+        writes = {path for path in writes if not any(path.startswith(kept) for kept in KEPT_ASIDE)}
+        deps = _data(dep.fs_path for dep in dvc_stage.deps)
+        outs = _data(out.fs_path for out in dvc_stage.outs if not out.metric and not out.plot)
+        assert _covered(reads, deps), (reads, deps)
+        if not stage.gate:
+            assert _covered(writes, outs), (writes, outs)
+
+
+def _covered(names: Iterable[str], folders: set[str]) -> bool:
+    """Whether each name lies in one of the folders, and no folder is without a name."""
+    inside = {name: {own for own in folders if f"{name}/".startswith(f"{own}/")} for name in names}
+    return all(inside.values()) and set().union(*inside.values()) == folders
 
 
 def test_dvc_neither_deletes_nor_restores_what_stages_swap_in(dvc_stages: list[Any]) -> None:

@@ -7,9 +7,15 @@ from datetime import date
 from typing import Any
 
 from features.serving.served import read_receipt
+from pipelines.errors import LineageError
 from pipelines.lake import Lake
+from pipelines.lineage.of_stage import model_part
+from pipelines.lineage.outbox import events_folder
+from pipelines.lineage.recorded import Record
+from pipelines.lineage.tree import holds, runs_of
+from pipelines.lineage.way import way_to
 from pipelines.manifest import Manifest
-from pipelines.reporting.blocks import Block, Cell, Fold, Note, Section, Table, rows_of
+from pipelines.reporting.blocks import Block, Cell, Fold, Group, Note, Section, Table, rows_of
 from pipelines.reporting.files import find_json
 from pipelines.reporting.words import count, plural, seconds
 from pipelines.settings import Settings
@@ -17,7 +23,7 @@ from pipelines.stages import STAGES, Stage
 from pipelines.training_sets import encoded_folder, training_set
 from training.card import read_card
 from training.errors import ArtifactError
-from training.sealed import SealError, fingerprint
+from training.sealed import HASHES, SealError, fingerprint
 
 _NOT_FACTS = {"stage", "days", "seconds"}
 
@@ -27,6 +33,7 @@ def lineage(settings: Settings, ds: date) -> Section:
     lake = Lake(settings.lake)
     blocks: list[Block] = [_timings(settings)]
     blocks.extend(_hashes(settings, lake, ds))
+    blocks.extend(_way(settings, ds))
     return Section("lineage", "Timings and lineage", tuple(blocks))
 
 
@@ -103,6 +110,35 @@ def _hashes(settings: Settings, lake: Lake, ds: date) -> Iterator[Block]:
     inputs = Table(("input", "content hash"), rows_of(*manifest.inputs.items()), "", text_columns=2)
     yield Fold(
         f"The {plural(len(manifest.inputs), 'partition')} that the training set was joined from", (inputs,)
+    )
+
+
+def _way(settings: Settings, ds: date) -> Iterator[Block]:
+    """The way of the model that may be published back to the raw log, as its runs recorded it."""
+    model, folder = settings.params.publish.model, events_folder(settings)
+    if folder is None or not (settings.models / model / f"ds={ds}" / HASHES).is_file():
+        return
+    try:
+        way = way_to(Record.read(folder), model_part(settings, model, ds))
+    except LineageError as error:
+        yield Note(f"The way of {model} back to the raw log is not known: {error}.")
+        return
+    groups = tuple(
+        Group(
+            step.job,
+            tuple(
+                (Cell(feed.kind), Cell(holds(feed)), Cell(", ".join(feed.makers) or "outside"))
+                for feed in step.feeds
+            ),
+            runs_of(step),
+        )
+        for step in way.steps.values()
+    )
+    yield Table(
+        head=("read", "which", "made by"),
+        groups=groups,
+        caption=f"How {model} came to be, stage by stage; `gatehouse lineage {model} --ds {ds}` draws it.",
+        text_columns=3,
     )
 
 

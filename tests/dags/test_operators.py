@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,31 @@ def test_operator_fails_for_good_when_the_day_is_none(settings: Settings) -> Non
 
     with pytest.raises(AirflowFailException, match="is not a day"):
         _operator(("publish",), ds="2026-01-06; reboot").execute({})
+
+
+def test_operator_tells_the_stage_which_run_and_task_it_belongs_to(monkeypatch) -> None:
+    from types import SimpleNamespace
+
+    from dags.operators import whence
+    from pipelines.days import DAY
+    from pipelines.lineage.events import State, event
+    from pipelines.lineage.of_stage import Moved
+    from pipelines.stage_run import StageRun
+
+    instant = datetime(2026, 1, 7, tzinfo=UTC)
+    run = SimpleNamespace(logical_date=instant, run_after=instant + DAY, conf=None, clear_number=0)
+    task = SimpleNamespace(
+        dag_id="daily_retrain", task_id="train", try_number=2, map_index=3, dag_run=run,
+        get_template_context=dict,
+    )  # fmt: skip
+    for name, value in whence({"ti": task, "run_id": "manual__1"}).items():  # type: ignore[typeddict-item]
+        monkeypatch.setenv(name, value)
+    stage_run = StageRun.of("simulated", "train", DS, "pepnet")
+    assert stage_run.fields["run"] == "manual__1"
+    parent = event(Settings(), stage_run, State.START, Moved((), ()))["run"]["facets"]["parent"]
+    assert parent["job"]["name"] == "daily_retrain.train"
+    assert parent["root"]["job"]["name"] == "daily_retrain"
+    assert parent["run"]["runId"] != parent["root"]["run"]["runId"]
 
 
 def test_operator_ends_the_stage_when_its_task_is_killed(settings: Settings) -> None:

@@ -45,6 +45,11 @@ class Project:
         assert done.returncode == 0, f"dvc {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def gatehouse(self, *arguments: str) -> str:
+        done = self._run(str(Path(sys.executable).with_name("gatehouse")), *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def git(self, *arguments: str) -> None:
         done = self._run("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost", *arguments)
         assert done.returncode == 0, f"git {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
@@ -119,6 +124,13 @@ def test_repro_leaves_a_published_model_and_a_report(finished: Project) -> None:
     assert (finished.folder / "reports" / "index.html").stat().st_size > 10_000
     metrics = json.loads((finished.folder / "reports" / "metrics.json").read_text())
     assert {"pooled_mlp", "pepnet", "lightgbm"} <= set(metrics)
+
+
+def test_lineage_leads_from_the_published_version_back_to_the_log(finished: Project) -> None:
+    drawn = finished.gatehouse("lineage", "pepnet@v1.0.0")
+    stages = [line.split("── ")[1].split()[0] for line in drawn.splitlines()[1:] if "── " in line]
+    assert {"publish", "evaluate", "train.pepnet", "assemble", "aggregate", "ingest"} < set(stages)
+    assert "raw/simulated" in stages
 
 
 def test_repro_does_nothing_and_quickly_when_it_runs_again(finished: Project) -> None:
