@@ -38,11 +38,12 @@ with DAG(
 ### Retraining on the days up to one
 
 Starts when `daily_features` has finished a day and carries that day along. Assembles the training set point
-in time, gates it, trains every model of params.yaml (queue and pool `gpu`), evaluates them, publishes the
-chosen one if it passed, and reports. Running a day twice publishes once. To run one by hand, give `ds`.
+in time, gates it, trains every model of params.yaml (queue and pool `gpu`), evaluates them, judges
+the chosen one against the champion, publishes it if it passed, and reports. Running a day twice publishes
+once. To run one by hand, give `ds`.
 """,
 ) as dag:
     make_tasks(
-        ("assemble", "validate_training", "train", "evaluate", "publish", "report"),
+        ("assemble", "validate_training", "train", "evaluate", "promote", "publish", "report"),
         ds=day(),
     )

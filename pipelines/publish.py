@@ -1,4 +1,4 @@
-"""Make a model that passed evaluation a new version of the registry; the tag comes last.
+"""Make a model that was promoted a new version of the registry; the tag comes last.
 
 Everything before the final push happens in a temporary clone, and that push moves branch and tag
 together or not at all. A kill at any instant leaves either no new version or a whole one.
@@ -21,9 +21,9 @@ from features.declarations.names import checked_name
 from pipelines.children import AUTHOR, AUTHOR_EMAIL, dvc, git
 from pipelines.console import stage
 from pipelines.errors import GateError, PublishError
-from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.registry import REMOTE, Registry, Version, fetch, versions
 from pipelines.settings import Settings
 
@@ -36,9 +36,9 @@ def publish(settings: Settings, ds: date) -> Version:
     Publishing the same files for the same day again finds the version that is there.
 
     Raises:
-        GateError: the model did not pass evaluation.
-        MissingPartitionError: it was not evaluated.
-        PublishError: other files were evaluated, or the registry cannot be written.
+        GateError: the model was not promoted.
+        MissingPartitionError: it was not judged.
+        PublishError: other files were judged, or the registry cannot be written.
         SealError: the model is not there, or not whole.
     """
     model = checked_name(settings.params.publish.model, "model")
@@ -62,15 +62,14 @@ def publish(settings: Settings, ds: date) -> Version:
 
 
 def _require_passed(settings: Settings, model: str, ds: date, digest: str) -> None:
-    evaluation = Evaluation.load(settings.evaluation / f"ds={ds}.json")
-    verdict = evaluation.verdict
-    if (verdict.model, evaluation.hashes) != (model, digest):
+    promotion = Promotion.load(promotion_path(settings, ds))
+    if (promotion.model, promotion.hashes) != (model, digest):
         raise PublishError(
-            f"the evaluation of {ds} judged other files than those of {model} there now; "
-            f"run `gatehouse evaluate --ds {ds}` again"
+            f"the verdict of {ds} is on other files than those of {model} there now; "
+            f"run `gatehouse evaluate --ds {ds}` and `gatehouse promote --ds {ds}` again"
         )
-    if not verdict.passed:
-        raise GateError(f"{model} of {ds} did not pass evaluation: {'; '.join(verdict.reasons)}")
+    if not promotion.passed:
+        raise GateError(f"{model} of {ds} was not promoted: {'; '.join(promotion.reasons)}")
 
 
 def _lock(registry: Registry) -> AbstractContextManager[object]:

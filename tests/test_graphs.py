@@ -23,7 +23,7 @@ PLUMBING = {
     "pipelines.stages", "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
-DECLARED_IN_THE_DATA = {"train", "evaluate"}
+DECLARED_IN_THE_DATA = {"train", "evaluate", "promote"}
 
 
 def _closure(graph: Graph) -> Graph:

@@ -1,0 +1,46 @@
+"""A verdict for the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.promotion.reasons import METRICS
+from pipelines.promotion.verdict import Difference, Promotion
+
+SHOWN = 15
+
+
+def promotion_table(promotion: Promotion) -> Table:
+    """Differences from the champion: all rows first, then the scenarios that are nearest to their bound."""
+    champion = promotion.champion.tag if promotion.champion else "no champion"
+    outcome = "passed" if promotion.passed else "did not pass"
+    title = f"{promotion.model} of {promotion.ds} against {champion}: {outcome}"
+    table = Table(title=title, show_header=bool(promotion.differences))
+    for name in ("scenario", "task", "metric"):
+        table.add_column(name)
+    for name in ("rows", "champion", "challenger", "gain", "interval", "may lose"):
+        table.add_column(name, justify="right")
+    for own in sorted(promotion.differences, key=_margin)[:SHOWN]:
+        table.add_row(
+            own.scenario or "all",
+            own.task,
+            METRICS[own.metric],
+            f"{own.rows:,}",
+            *(_number(value) for value in (own.champion, own.challenger)),
+            Text(_number(own.gain, sign="+"), style="" if own.passed else "bold red"),
+            own.reason or f"{_number(own.low, sign='+')} .. {_number(own.high, sign='+')}",
+            _number(own.tolerance),
+        )
+    return table
+
+
+def _margin(own: Difference) -> tuple[bool, float]:
+    """How far the interval's upper end is above what blocks; those without one come last."""
+    if own.high is None or own.tolerance is None:
+        return True, 0.0
+    return own.scenario is not None, own.high + own.tolerance
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.4f}"
