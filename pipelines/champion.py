@@ -83,7 +83,7 @@ def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Pa
     tasks = arrays.encoder.spec.tasks
     if encoder.spec.tasks != tasks:
         raise EncodingError(f"it predicts {', '.join(encoder.spec.tasks)}, not {', '.join(tasks)}")
-    _require_unseen(folder, arrays)
+    require_unseen(folder, arrays)
     table = training_set(settings.params.features.service)
     rows = pq.read_table(Lake(settings.lake).files(table, Days.one(ds)))
     start, stop = arrays.span("test")
@@ -93,8 +93,13 @@ def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Pa
     )
 
 
-def _require_unseen(folder: Path, arrays: EncodedArrays) -> None:
-    """Refuse a model that was trained, or whose epoch was chosen, on days that are test days now."""
+def require_unseen(folder: Path, arrays: EncodedArrays) -> None:
+    """Refuse a model that was trained, or whose epoch was chosen, on days that are test days now.
+
+    Raises:
+        ArtifactError: it has no card that says on which days.
+        EncodingError: it has seen them.
+    """
     seen = max(last for split, (_, last) in read_card(folder).days.items() if split != "test")
     first, _ = arrays.days["test"]
     if seen >= first:

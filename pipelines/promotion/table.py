@@ -19,18 +19,16 @@ def promotion_table(promotion: Promotion) -> Table:
     table = Table(title=title, show_header=bool(promotion.differences))
     for name in ("scenario", "task", "metric"):
         table.add_column(name)
-    for name in ("rows", "champion", "challenger", "gain", "interval", "may lose"):
-        table.add_column(name, justify="right")
+    for name in ("challenger", "gain", "interval"):
+        table.add_column(name, justify="right", no_wrap=True)
     for own in sorted(promotion.differences, key=_margin)[:SHOWN]:
         table.add_row(
             own.scenario or "all",
             own.task,
             METRICS[own.metric],
-            f"{own.rows:,}",
-            *(_number(value) for value in (own.champion, own.challenger)),
+            _number(own.challenger),
             Text(_number(own.gain, sign="+"), style="" if own.passed else "bold red"),
             own.reason or f"{_number(own.low, sign='+')} .. {_number(own.high, sign='+')}",
-            _number(own.tolerance),
         )
     return table
 

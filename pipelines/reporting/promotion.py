@@ -36,10 +36,10 @@ def _blocks(found: Promotion) -> Iterator[Block]:
     yield _opponent(found.champion)
     if found.differences:
         yield Prose(
-            f"Both are scored on the same rows of {plural(found.users, 'user')}. Intervals are of a bootstrap "
-            f"over users, {count(found.bounds.resamples)} draws. That of {found.target} over all rows stands by "
-            f"itself; all others hold together in {percent(found.bounds.level, 0)} of all logs. Only an "
-            "interval that lies wholly below its bound blocks."
+            f"Both are scored on the same rows of {plural(found.users, 'user')}. Intervals are of a "
+            f"bootstrap over users, {count(found.bounds.resamples)} draws. That of {found.target} over all "
+            f"rows stands by itself; all others hold together in {percent(found.bounds.level, 0)} of all "
+            "logs. Only an interval that lies wholly below its bound blocks."
         )
         yield _pictures(found)
         yield _differences(found)
@@ -175,10 +175,9 @@ def _scores(found: Promotion) -> Block:
     table = Table(
         head=("task", "lowest", "highest", "saturated", "PSI"),
         groups=(Group("", rows),),
-        caption=f"At most {percent(found.bounds.max_saturated)} may be 0 or 1 but for rounding. PSI is that of "
-        f"the scores against the champion's, at most {found.bounds.max_psi:g}. A list of "
-        f"{count(found.bounds.candidates)} candidates is "
-        f"{'scored' if found.quick else 'not scored'} within "
+        caption=f"At most {percent(found.bounds.max_saturated)} may be 0 or 1 but for rounding. PSI is that "
+        f"of the scores against the champion's, at most {found.bounds.max_psi:g}. A list of "
+        f"{count(found.bounds.candidates)} candidates is {'scored' if found.quick else 'not scored'} within "
         f"{found.bounds.max_latency_ms:g} ms.",
     )
     wrong = sum(not own.passed for own in found.scores)

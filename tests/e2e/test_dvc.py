@@ -139,7 +139,7 @@ def test_repro_keeps_the_days_that_were_there_when_a_stage_runs_again(project: P
 
 def test_repro_trains_one_model_when_only_its_settings_changed(project: Project) -> None:
     project.change("train", "models", "pepnet", value={"gate_hidden": 16})
-    assert project.repro() == {"train@pepnet", "evaluate", "publish", "report"}
+    assert project.repro() == {"train@pepnet", "evaluate", "promote", "publish", "report"}
     note = json.loads((project.folder / "registry" / "simulated" / "published.json").read_text())
     assert note["version"] == "v2.0.0"
 
@@ -150,7 +150,7 @@ def test_experiments_rerun_training_and_later_and_metrics_compare_when_a_rate_ch
     project.git("config", "user.name", "Tester")
     project.git("config", "user.email", "tester@localhost")
     ran = project.repro("exp", "run", "--name", "slower", "--set-param", "train.lr=0.0001", "report")
-    assert ran == {"train@pooled_mlp", "train@pepnet", "evaluate", "report"}
+    assert ran == {"train@pooled_mlp", "train@pepnet", "evaluate", "promote", "report"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))["reports/metrics.json"]
     area = changed["pepnet.click.auc"]
     assert area["old"] != area["new"]

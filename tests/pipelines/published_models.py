@@ -1,13 +1,14 @@
-"""A tiny trained model with its evaluation, as train and evaluate leave them."""
+"""A tiny trained model with its verdict, as train and promote leave them."""
 
 from __future__ import annotations
 
 import json
 from datetime import date
 
-from pipelines.evaluation import Evaluation, PublishVerdict
+from pipelines.files import write_whole
 from pipelines.manifest import sha256_of
 from pipelines.model_files import verified_digest
+from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.settings import Settings
 
 DS = date(2026, 1, 6)
@@ -24,21 +25,22 @@ def write_model(settings: Settings, content: str, ds: date = DS, name: str = "pe
 
 
 def write_verdict(settings: Settings, ds: date = DS, *, passed: bool = True, name: str = "pepnet") -> None:
-    """Write an evaluation of the model that is there now."""
-    evaluation = Evaluation(
+    """Write a verdict on the model that is there now."""
+    promotion = Promotion(
         dataset=settings.dataset,
         ds=str(ds),
-        service=settings.params.features.service,
-        data="0" * 16,
-        tasks=("click",),
-        days={},
-        rows={},
-        models={},
-        champion=None,
-        verdict=PublishVerdict(
-            model=name, passed=passed, reasons=() if passed else ("AUC of click fell by 0.2",)
-        ),
+        model=name,
         hashes=verified_digest(settings.models / "pepnet" / f"ds={ds}"),
+        data="0" * 16,
+        champion=None,
+        target="click",
+        bounds=settings.params.promote,
+        users=0,
+        differences=(),
+        calibrations=(),
+        scores=(),
+        quick=True,
+        reasons=() if passed else ("AUC of click fell by 0.2",),
+        passed=passed,
     )
-    settings.evaluation.mkdir(parents=True, exist_ok=True)
-    (settings.evaluation / f"ds={ds}.json").write_text(evaluation.model_dump_json())
+    write_whole(promotion_path(settings, ds), promotion.model_dump_json())

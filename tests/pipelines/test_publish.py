@@ -77,21 +77,21 @@ def test_publish_is_refused_for_good_when_the_model_failed(ready: Settings) -> N
     assert not Path(Registry.of(ready).url).exists()
 
 
-def test_publish_is_refused_when_the_model_was_not_evaluated(simulated_settings: Settings) -> None:
+def test_publish_is_refused_when_the_model_was_not_judged(simulated_settings: Settings) -> None:
     write_model(simulated_settings, "weights")
-    with pytest.raises(MissingPartitionError, match="gatehouse evaluate"):
+    with pytest.raises(MissingPartitionError, match="gatehouse promote"):
         publish(simulated_settings, DS)
 
 
-def test_publish_is_refused_when_the_evaluation_judged_another_model(ready: Settings) -> None:
+def test_publish_is_refused_when_the_verdict_is_on_another_model(ready: Settings) -> None:
     write_verdict(ready, name="m2m")
-    with pytest.raises(PublishError, match="judged other files than those of pepnet"):
+    with pytest.raises(PublishError, match="on other files than those of pepnet"):
         publish(ready, DS)
 
 
-def test_publish_is_refused_when_the_model_was_trained_again_after_its_evaluation(ready: Settings) -> None:
+def test_publish_is_refused_when_the_model_was_trained_again_after_its_verdict(ready: Settings) -> None:
     write_model(ready, "unseen weights")
-    with pytest.raises(PublishError, match="gatehouse evaluate --ds 2026-01-06"):
+    with pytest.raises(PublishError, match="gatehouse promote --ds 2026-01-06"):
         publish(ready, DS)
 
 
