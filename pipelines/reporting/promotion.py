@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from pipelines.promotion.calibration import calibration_bound
-from pipelines.promotion.reasons import METRICS
 from pipelines.promotion.verdict import Champion, Difference, Promotion
 from pipelines.reporting.blocks import Block, Cell, Figure, Fold, Group, Note, Picture, Prose, Section, Table
 from pipelines.reporting.figures import Interval, interval_dots
@@ -91,31 +90,20 @@ def _intervals(differences: Sequence[Difference], task: str) -> Iterator[Interva
 def _differences(found: Promotion) -> Table:
     tasks = dict.fromkeys(own.task for own in found.differences)
     return Table(
-        head=(
-            "scenario",
-            "metric",
-            "rows",
-            "users",
-            "champion",
-            "challenger",
-            "gain",
-            "interval",
-            "may lose",
-        ),
+        head=("scenario", "rows", "users", "champion", "challenger", "gain", "interval", "may lose"),
         groups=tuple(
             Group(task, tuple(_row(own) for own in found.differences if own.task == task)) for task in tasks
         ),
-        caption="A gain below 0 is a loss. AUC, or log loss where fewer than "
-        f"{found.bounds.min_users} users have a positive, or a negative. The bound of log loss is "
+        caption=f"AUC, or log loss where fewer than {found.bounds.min_users} users have a positive, or a "
+        "negative. A gain below 0 is a loss. What log loss may rise by is "
         f"{percent(found.bounds.max_log_loss_rise)} of the champion's.",
-        text_columns=2,
     )
 
 
 def _row(own: Difference) -> tuple[Cell, ...]:
+    name = own.scenario or ALL
     start = (
-        Cell(own.scenario or ALL),
-        Cell(METRICS[own.metric]),
+        Cell(name if own.metric == "auc" else f"{name}, log loss"),
         Cell(count(own.rows)),
         Cell(count(own.users)),
     )
