@@ -14,21 +14,13 @@ import pytest
 
 from pipelines.settings import CHECKOUT, Settings
 from pipelines.stages import STAGES
-from tests.homes import make_home
+from tests.homes import LENIENT, make_home
 
 pytestmark = [
     pytest.mark.airflow, pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(3600),
 ]  # fmt: skip
 BIN = Path(sys.executable).parent
 MODELS = ("pooled_mlp", "pepnet")
-LENIENT = {
-    "max_target_drop": 0.5,
-    "max_auc_drop": 0.5,
-    "max_log_loss_rise": 5.0,
-    "max_calibration": 10.0,
-    "max_scenario_calibration": 100.0,
-    "max_psi": 10.0,
-}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import yaml
 
 from pipelines.settings import CHECKOUT
 from pipelines.stages import STAGES
+from tests.homes import LENIENT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(1800)]
 
@@ -92,6 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (folder / ".dvc" / unwanted).unlink(missing_ok=True)
     project.change("dataset", value="simulated")
     project.change("datasets", "simulated", value=SMALL)
+    project.change("promote", value=LENIENT)
     project.change("train", "models", value={"pooled_mlp": {}, "pepnet": {}})
     project.change("train", "batch_size", value=64)
     project.change("train", "epochs", value=3)

@@ -23,7 +23,7 @@ from pipelines.publish import publish
 from pipelines.registry import Registry
 from pipelines.settings import Settings, Split
 from pipelines.train import train
-from tests.homes import make_home
+from tests.homes import LENIENT, make_home
 from tests.pipelines.assembled import DS, assembled
 from tests.training.rows import training_rows
 from training.data.arrays import EncodedArrays
@@ -32,7 +32,6 @@ from training.data.errors import EncodingError
 from training.sealed import sealed_folder
 
 BEFORE = DS - timedelta(days=1)
-LENIENT = {"min_calibration_positives": 10_000}  # a day of this size says little of it
 
 
 @pytest.fixture(scope="module")
