@@ -21,23 +21,22 @@ def promotion_table(promotion: Promotion) -> Table:
         table.add_column(name)
     for name in ("challenger", "gain", "interval"):
         table.add_column(name, justify="right", no_wrap=True)
-    for own in sorted(promotion.differences, key=_margin)[:SHOWN]:
+    judged = [own for own in promotion.differences if own.reason is None]
+    for own in sorted(judged, key=_margin)[:SHOWN]:
         table.add_row(
             own.scenario or "all",
             own.task,
             METRICS[own.metric],
             _number(own.challenger),
             Text(_number(own.gain, sign="+"), style="" if own.passed else "bold red"),
-            own.reason or f"{_number(own.low, sign='+')} .. {_number(own.high, sign='+')}",
+            f"{_number(own.low, sign='+')} .. {_number(own.high, sign='+')}",
         )
     return table
 
 
 def _margin(own: Difference) -> tuple[bool, float]:
-    """How far the interval's upper end is above what blocks; those without one come last."""
-    if own.high is None or own.tolerance is None:
-        return True, 0.0
-    return own.scenario is not None, own.high + own.tolerance
+    """All rows first; then how far the interval's upper end is above what blocks."""
+    return own.scenario is not None, (own.high or 0.0) + (own.tolerance or 0.0)
 
 
 def _number(value: float | None, sign: str = "") -> str:

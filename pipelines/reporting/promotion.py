@@ -31,7 +31,7 @@ def _blocks(found: Promotion) -> Iterator[Block]:
     if found.passed:
         yield Prose(f"Nothing speaks against {found.model}; `gatehouse publish` takes it.")
     for reason in found.reasons:
-        yield Note(f"{reason[:1].upper()}{reason[1:]}.", bad=True)
+        yield Note(reason, bad=True)
     yield _opponent(found.champion)
     if found.differences:
         yield Prose(
@@ -90,7 +90,7 @@ def _intervals(differences: Sequence[Difference], task: str) -> Iterator[Interva
 def _differences(found: Promotion) -> Table:
     tasks = dict.fromkeys(own.task for own in found.differences)
     return Table(
-        head=("scenario", "rows", "users", "champion", "challenger", "gain", "interval", "may lose"),
+        head=("scenario", "users", "champion", "challenger", "gain", "interval", "may lose"),
         groups=tuple(
             Group(task, tuple(_row(own) for own in found.differences if own.task == task)) for task in tasks
         ),
@@ -104,7 +104,6 @@ def _row(own: Difference) -> tuple[Cell, ...]:
     name = own.scenario or ALL
     start = (
         Cell(name if own.metric == "auc" else f"{name}, log loss"),
-        Cell(count(own.rows)),
         Cell(count(own.users)),
     )
     if own.reason is not None:

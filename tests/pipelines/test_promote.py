@@ -5,19 +5,16 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import date, timedelta
-from io import StringIO
 from pathlib import Path
 
 import gto.api
 import numpy as np
 import pytest
-from rich.console import Console
 
 from pipelines.champion import require_unseen
 from pipelines.errors import GateError, MissingPartitionError
 from pipelines.evaluate import evaluate
 from pipelines.promote import promote
-from pipelines.promotion.table import promotion_table
 from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.publish import publish
 from pipelines.registry import Registry
@@ -161,10 +158,3 @@ def test_champion_that_was_trained_on_the_held_out_days_is_not_compared(settings
     write_encoded(EncodedArrays(encoded).encoder, rows, splits, encoded, source="abc")
     with pytest.raises(EncodingError, match="up to 2026-01-03, and the held-out rows begin on 2026-01-03"):
         require_unseen(folder, EncodedArrays(encoded))
-
-
-def test_table_fits_a_terminal_and_shows_what_blocks(settings: Settings) -> None:
-    verdict = promote(settings, DS)
-    screen = Console(file=StringIO(), width=80)
-    screen.print(promotion_table(verdict))
-    assert "against no champion: passed" in screen.file.getvalue()

@@ -312,10 +312,10 @@ def test_report_shows_every_difference_its_interval_and_what_blocks(settings: Se
     page = _Page(html)
     minus = "\u2212"
     assert page.row("s1") == [
-        "s1", "900", "50", "0.7000", "0.6600", f"{minus}0.0400", f"{minus}0.0600 to {minus}0.0200",
+        "s1", "50", "0.7000", "0.6600", f"{minus}0.0400", f"{minus}0.0600 to {minus}0.0200",
         "0.0050",
     ]  # fmt: skip
-    assert page.row("s2, log loss")[5] == "+0.0100"
+    assert page.row("s2, log loss")[4] == "+0.0100"
     assert page.row("s3, log loss")[-1] == "not judged: 3 users, fewer than 20"
     assert f"<b>{minus}0.0400</b>" in html
     assert page.row("all rows", "click") == ["all rows", "click", "500", "1.100", "1.400", "0.800 to 1.250"]

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from pipelines.errors import SettingsError
 from pipelines.promotion.heldout import HeldOut
 from pipelines.promotion.judge import Challenger, judge
 from pipelines.promotion.scores import score_psi
+from pipelines.promotion.table import promotion_table
 from pipelines.promotion.verdict import Champion, Promotion
 from pipelines.settings import PromoteParams
 from tests.pipelines.promotion.rows import LARGE, SMALL, held_out, nearer_the_labels, shuffled
@@ -154,6 +157,17 @@ def test_calibration_outside_the_bounds_passes_when_the_champions_is_as_far_outs
     off = np.clip(1.4 * rows.challenger, 0.0, 0.999)
     assert judged(replace(rows, challenger=off, champion=off)).passed
     assert not judged(replace(rows, challenger=off, champion=rows.challenger)).passed
+
+
+def test_table_shows_what_blocks_within_80_columns_and_nothing_that_was_not_judged(rows: HeldOut) -> None:
+    tiny = replace(rows, scenarios={**rows.scenarios, "tiny": rows.scenarios[SMALL][:5]})
+    screen = Console(file=StringIO(), width=80)
+    screen.print(promotion_table(judged(shuffled(tiny, SMALL))))
+    text = screen.file.getvalue()
+    assert "pepnet of 2026-01-02 against pepnet@v2.0.0: did not pass" in text
+    shown = [line.split()[1] for line in text.splitlines() if "AUC" in line]
+    assert shown == ["all", "small", "large"]
+    assert "tiny" not in text
 
 
 def test_target_that_is_no_task_is_refused(rows: HeldOut) -> None:
