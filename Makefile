@@ -78,4 +78,4 @@ lock: ## resolve requirements.in anew into requirements.lock
 	rm -rf .lock-venv
 
 clean: ## remove everything the road wrote; downloads in raw/ stay
-	rm -rf lake feast models evaluation registry reports runs airflow .dvc/cache .dvc/tmp dvc.lock
+	rm -rf lake feast models evaluation promotion registry reports runs airflow .dvc/cache .dvc/tmp dvc.lock

@@ -57,9 +57,10 @@ with DAG(
 ### Retraining on the days up to one
 
 Starts when `daily_features` has finished a day, whose partition it takes over. Assembles the training set
-point in time, gates it, trains every model of params.yaml (queue and pool `gpu`), evaluates them,
-publishes the chosen one if it passed, and reports. Running a day twice publishes once. A past day's
-update is passed over, for the day that is served has a run of its own. To run one by hand, give `ds`.
+point in time, gates it, trains every model of params.yaml (queue and pool `gpu`), evaluates them, judges
+the chosen one against the champion, publishes it if it passed, and reports. Running a day twice publishes
+once. A past day's update is passed over, for the day that is served has a run of its own. To run one by
+hand, give `ds`.
 """,
 ) as dag:
     make_tasks(TO_A_MODEL, ds=day())

@@ -1,8 +1,9 @@
-"""The champion: the newest published model of an earlier run, scored on this run's test rows."""
+"""The champion: the published version that a challenger would replace, scored on the same test rows."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -11,25 +12,43 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.days import Days
-from pipelines.evaluation import Champion
 from pipelines.lake import Lake
-from pipelines.registry import Registry, fetch, versions
+from pipelines.registry import Registry, Version, fetch, in_production, versions
 from pipelines.settings import Settings
 from pipelines.training_sets import training_set
 from training.artifact import load_model
+from training.card import read_card
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodingError
 from training.errors import ArtifactError
-from training.evaluation import ModelMetrics, evaluate_predictions
 from training.loop import find_device
 from training.score import encoded_batches, score
 
 
-def find_champion(settings: Settings, ds: date, arrays: EncodedArrays) -> Champion | None:
-    """The newest published version of `publish.model` from a run before `ds`; None without one.
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A champion and what it says.
 
-    It reads the training set's columns with the encoder it was published with, so that it sees what it
-    would see online. A later run's model has seen these test days, so it is no champion of theirs.
+    Attributes:
+        version: which one it is.
+        production: whether it is the version in production.
+        predictions: probabilities for the test rows, float32 [N_test, T] in this run's order of tasks; None
+            where it cannot be scored.
+        reason: why not.
+    """
+
+    version: Version
+    production: bool
+    predictions: NDArray[np.float32] | None
+    reason: str | None
+
+
+def find_champion(settings: Settings, ds: date, arrays: EncodedArrays, challenger: str) -> Scored | None:
+    """The version of `publish.model` in production, else the newest; None without one.
+
+    It is one of a run up to `ds`, because a later run may have been trained on these test days, and it is not
+    the challenger itself, whose SHA-256 of hashes.json is `challenger`. It reads the training set's columns
+    with the encoder it was published with, so that it sees what it would see online.
 
     Raises:
         PublishError: the registry cannot be read.
@@ -39,23 +58,24 @@ def find_champion(settings: Settings, ds: date, arrays: EncodedArrays) -> Champi
     if registry.local is not None and not Path(registry.url).exists():
         return None
     with registry.clone() as clone, tempfile.TemporaryDirectory(prefix="gatehouse-champion-") as folder:
-        earlier = [version for version in versions(clone, model) if version.ds < str(ds)]
-        if not earlier:
+        candidates = [
+            version
+            for version in versions(clone, model)
+            if version.ds <= str(ds) and version.digest != challenger
+        ]
+        if not candidates:
             return None
-        version = earlier[-1]
+        production = in_production(clone, model)
+        version = production if production in candidates else candidates[-1]
         fetch(clone, version, Path(folder) / "model")
-        metrics: ModelMetrics | None = None
+        predictions: NDArray[np.float32] | None = None
         reason: str | None = None
         try:
-            metrics = evaluate_predictions(
-                arrays,
-                _predictions(settings, ds, arrays, Path(folder) / "model"),
-                settings.params.evaluate.min_positives,
-            )
+            predictions = _predictions(settings, ds, arrays, Path(folder) / "model")
         except (ArtifactError, EncodingError) as error:
             # Its code or its features are gone. That must not keep a new model from being published.
             reason = str(error)
-    return Champion(model=model, version=version.name, ds=version.ds, metrics=metrics, reason=reason)
+    return Scored(version, version == production, predictions, reason)
 
 
 def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Path) -> NDArray[np.float32]:
@@ -64,6 +84,7 @@ def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Pa
     tasks = arrays.encoder.spec.tasks
     if encoder.spec.tasks != tasks:
         raise EncodingError(f"it predicts {', '.join(encoder.spec.tasks)}, not {', '.join(tasks)}")
+    require_unseen(folder, arrays)
     table = training_set(settings.params.features.service)
     rows = pq.read_table(Lake(settings.lake).files(table, Days.one(ds)))
     start, stop = arrays.span("test")
@@ -71,3 +92,19 @@ def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Pa
     return score(
         model.to(device), encoded_batches(encoder.transform(rows.slice(start, stop - start)), device)
     )
+
+
+def require_unseen(folder: Path, arrays: EncodedArrays) -> None:
+    """Refuse a model that was trained, or whose epoch was chosen, on days that are test days now.
+
+    Raises:
+        ArtifactError: it has no card that says on which days.
+        EncodingError: it has seen them.
+    """
+    seen = max(last for split, (_, last) in read_card(folder).days.items() if split != "test")
+    first, _ = arrays.days["test"]
+    if seen >= first:
+        raise EncodingError(
+            f"it was trained on days up to {seen}, and the held-out rows begin on {first}: its figures would "
+            "be too good"
+        )

@@ -180,8 +180,17 @@ def evaluate(ds: LastDsOption = None) -> None:
 
 
 @app.command(rich_help_panel=STAGES_PANEL)
+def promote(ds: LastDsOption = None) -> None:
+    """Judge the chosen model against the champion, scenario by scenario; write the verdict for publish."""
+    from pipelines.promote import promote
+
+    settings = Settings()
+    promote(settings, _last_day(settings, ds))
+
+
+@app.command(rich_help_panel=STAGES_PANEL)
 def publish(ds: LastDsOption = None) -> None:
-    """Make the chosen model a new version in the registry, if it passed evaluation."""
+    """Make the chosen model a new version in the registry, if it was promoted."""
     from pipelines.publish import publish
 
     settings = Settings()

@@ -20,6 +20,8 @@ from pipelines.days import Days
 from pipelines.errors import StageError
 from pipelines.evaluation import Evaluation
 from pipelines.lake import Lake
+from pipelines.promotion.table import promotion_table
+from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.rank import print_ranking
 from pipelines.settings import Settings
 from pipelines.stages import STAGES
@@ -30,7 +32,7 @@ SCENARIOS = 2
 
 
 def demo(settings: Settings) -> None:
-    """Run `dvc repro` under home, then print seconds per stage, metrics, rankings and the report's path.
+    """Run `dvc repro` under home, then print what came of it: seconds, metrics, verdict, rankings, report.
 
     Raises:
         StageError: a stage of the road failed; its own message stands above.
@@ -39,7 +41,11 @@ def demo(settings: Settings) -> None:
     _repro(settings)
     ds = settings.dataset_params.days.end
     evaluation = Evaluation.load(settings.evaluation / f"ds={ds}.json")
-    console.print(_timings(settings), metrics_table(evaluation), scenario_table(evaluation))
+    promotion = Promotion.load(promotion_path(settings, ds))
+    champion = promotion.champion
+    beside = {f"{champion.tag} (champion)": champion.metrics} if champion and champion.metrics else {}
+    console.print(_timings(settings), metrics_table(evaluation, beside), scenario_table(evaluation))
+    console.print(promotion_table(promotion))
     user, scenarios = somebody(settings)
     print_ranking(settings, user, scenarios, TOP_ITEMS, None)
     console.print(f"The report is at [bold]{settings.reports / 'index.html'}[/bold]; open it in a browser.")

@@ -1,4 +1,4 @@
-"""Evaluate: every model and the boosted trees on the test days, per scenario and task, and the verdict."""
+"""Evaluate: every model and the boosted trees on the test days, per scenario and task."""
 
 from __future__ import annotations
 
@@ -13,22 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.champion import find_champion
 from pipelines.console import console, stage
-from pipelines.datasets.leaks import find_leaks
-from pipelines.errors import MissingPartitionError
-from pipelines.evaluation import Evaluation, judge
+from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.predictions import trained_predictions
 from pipelines.settings import Settings
 from pipelines.tables import metrics_table, scenario_table
 from pipelines.train import validated_arrays
-from training.artifact import CURVES, PREDICTIONS
-from training.card import read_card
+from training.artifact import CURVES
 from training.data.arrays import EncodedArrays
-from training.errors import ArtifactError
 from training.evaluation import ModelMetrics, evaluate_predictions
-from training.sealed import SealError, verify
 from training.yardstick import boosted_predictions
 
 YARDSTICK = "lightgbm"
@@ -38,7 +33,7 @@ def evaluate(settings: Settings, ds: date) -> Evaluation:
     """Measure the models of the run that ends on `ds` on its test days.
 
     Writes evaluation/DATASET/ds=D.json, reports/metrics.json and reports/plots/*.csv, and prints the
-    metrics. A verdict against the chosen model stops `publish`, not this stage.
+    metrics.
 
     Raises:
         MissingPartitionError: a model of params.yaml was not trained on this training set.
@@ -47,7 +42,7 @@ def evaluate(settings: Settings, ds: date) -> Evaluation:
     with stage(settings, "evaluate", ds) as facts:
         arrays = validated_arrays(settings, ds)
         predictions = {
-            name: _trained_predictions(settings, ds, name, arrays) for name in settings.params.train.models
+            name: trained_predictions(settings, ds, name, arrays) for name in settings.params.train.models
         }
         predictions[YARDSTICK] = boosted_predictions(arrays, settings.params.train.seed)
         evaluation = _evaluation(settings, ds, arrays, predictions)
@@ -56,36 +51,16 @@ def evaluate(settings: Settings, ds: date) -> Evaluation:
             settings.reports / "metrics.json", json.dumps(_dvc_metrics(evaluation.models), indent=2) + "\n"
         )
         _write_plots(settings, ds, evaluation)
-        chosen = evaluation.verdict.model
-        task = evaluation.tasks[0]
-        facts |= {
-            "rows": arrays.rows("test"),
-            "model": chosen,
-            "passed": evaluation.verdict.passed,
-            f"auc_{task}": evaluation.models[chosen].overall[task].auc,
-        }
+        facts |= {"rows": arrays.rows("test"), "models": len(evaluation.models)}
     console.print(metrics_table(evaluation), scenario_table(evaluation))
-    for reason in evaluation.verdict.reasons:
-        console.print(f"[bold red]{chosen} will not be published:[/] {reason}")
     return evaluation
 
 
 def _evaluation(
     settings: Settings, ds: date, arrays: EncodedArrays, predictions: Mapping[str, NDArray[np.float32]]
 ) -> Evaluation:
-    params = settings.params
-    chosen = params.publish.model
-    if chosen not in params.train.models:
-        raise MissingPartitionError(
-            f"publish.model {chosen} is not one of train.models in params.yaml, so nothing trains it"
-        )
-    # Metrics of NaN would be NaN; the verdict says what is wrong.
+    # Metrics of NaN would be NaN; promote refuses such a model.
     scores = {name: np.nan_to_num(values, nan=0.5) for name, values in predictions.items()}
-    metrics = {
-        name: evaluate_predictions(arrays, values, params.evaluate.min_positives)
-        for name, values in scores.items()
-    }
-    champion = find_champion(settings, ds, arrays)
     return Evaluation(
         dataset=settings.dataset,
         ds=str(ds),
@@ -94,35 +69,15 @@ def _evaluation(
         tasks=arrays.encoder.spec.tasks,
         days=arrays.days,
         rows={split: arrays.rows(split) for split in arrays.days},
-        models=metrics,
-        champion=champion,
-        verdict=judge(
-            chosen,
-            metrics[chosen],
-            champion,
-            finite=bool(np.isfinite(predictions[chosen]).all()),
-            max_auc_drop=params.publish.max_auc_drop,
-            leaks=find_leaks(settings, ds, scores[chosen]),
-        ),
-        hashes=verified_digest(settings.models / chosen / f"ds={ds}"),
+        models={
+            name: evaluate_predictions(arrays, values, settings.params.evaluate.min_positives)
+            for name, values in scores.items()
+        },
+        hashes={
+            name: verified_digest(settings.models / name / f"ds={ds}")
+            for name in settings.params.train.models
+        },
     )
-
-
-def _trained_predictions(
-    settings: Settings, ds: date, name: str, arrays: EncodedArrays
-) -> NDArray[np.float32]:
-    """What the model said of the test rows when it had been trained; its files are verified first."""
-    folder = settings.models / name / f"ds={ds}"
-    command = f"run `gatehouse train {name} --ds {ds}`"
-    try:
-        verify(folder)
-        card = read_card(folder)
-    except (SealError, ArtifactError) as error:
-        raise MissingPartitionError(f"{name} of {ds} is not there ({error}); {command}") from error
-    if card.data != arrays.fingerprint:
-        raise MissingPartitionError(f"{name} of {ds} was trained on another training set; {command}")
-    predictions: NDArray[np.float32] = np.load(folder / PREDICTIONS, allow_pickle=False)
-    return predictions
 
 
 def _dvc_metrics(models: Mapping[str, ModelMetrics]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pipelines.errors import PublishError
 from pipelines.evaluation import Evaluation
 from pipelines.manifest import sha256_of
 from pipelines.model_files import verified_digest
+from pipelines.promotion.verdict import Champion, Promotion, promotion_path
 from pipelines.settings import CHECKOUT, Settings
 from training.card import CARD_PAGE, MODEL, Card, read_card
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -31,22 +32,6 @@ PUBLICATION = "publication.json"
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Opponent(_Frozen):
-    """The champion that the model was judged against, on the same held-out days.
-
-    Attributes:
-        version: for example "pepnet@v3.0.0".
-        ds: last day of the run that made it.
-        metrics: null where it could not be scored on the columns of these days.
-        reason: why not; null where it was.
-    """
-
-    version: str
-    ds: str
-    metrics: ModelMetrics | None
-    reason: str | None
 
 
 class Source(_Frozen):
@@ -77,7 +62,7 @@ class Publication(_Frozen):
         card: what training wrote.
         settings: what it was built and trained with.
         metrics: on the held-out days.
-        opponent: null where it was the first.
+        champion: whom it was judged against on those days; null where it was the first.
         source: code and data it was made from.
     """
 
@@ -87,7 +72,7 @@ class Publication(_Frozen):
     card: Card
     settings: dict[str, Any]
     metrics: ModelMetrics
-    opponent: Opponent | None
+    champion: Champion | None
     source: Source
 
     @classmethod
@@ -129,13 +114,13 @@ class Publication(_Frozen):
         )
 
     def _judgement(self) -> str:
-        if self.opponent is None:
+        if self.champion is None:
             return "No version was published before it, so it passed without a champion."
-        champion = f"the champion {self.opponent.version} of {self.opponent.ds}"
-        if self.opponent.metrics is None:
-            return f"It passed; {champion} could not be scored on these days: {self.opponent.reason}."
+        champion = f"the champion {self.champion.tag} of {self.champion.ds}"
+        if self.champion.metrics is None:
+            return f"It passed; {champion} could not be scored on these days: {self.champion.reason}."
         task = self.card.tasks[0]
-        own, other = self.metrics.overall[task].auc, self.opponent.metrics.overall[task].auc
+        own, other = self.metrics.overall[task].auc, self.champion.metrics.overall[task].auc
         return f"It passed against {champion}: AUC of {task} {_number(own)}, the champion's {_number(other)}."
 
 
@@ -150,19 +135,18 @@ def describe(settings: Settings, model: str, ds: date, trained: str) -> Publicat
 
     Raises:
         ArtifactError: the folder has no card.
-        MissingPartitionError: it was not evaluated.
+        MissingPartitionError: it was not evaluated or not judged.
         PublishError: its evaluation has no metrics of it.
     """
     folder = settings.models / model / f"ds={ds}"
-    metrics, opponent = _evaluated(settings, model, ds)
     return Publication(
         model=model,
         ds=str(ds),
         trained=trained,
         card=read_card(folder),
         settings=json.loads((folder / MODEL).read_bytes())["config"],
-        metrics=metrics,
-        opponent=opponent,
+        metrics=_evaluated(settings, model, ds),
+        champion=Promotion.load(promotion_path(settings, ds)).champion,
         source=_source(settings),
     )
 
@@ -186,22 +170,14 @@ def write(publication: Publication, trained: Path, into: Path) -> str:
     return verified_digest(into)
 
 
-def _evaluated(settings: Settings, model: str, ds: date) -> tuple[ModelMetrics, Opponent | None]:
-    """The model's metrics on the held-out days, and the champion's."""
+def _evaluated(settings: Settings, model: str, ds: date) -> ModelMetrics:
+    """The model's metrics on the held-out days."""
     evaluation = Evaluation.load(settings.evaluation / f"ds={ds}.json")
     if model not in evaluation.models:
         raise PublishError(
             f"the evaluation of {ds} has no metrics of {model}; run `gatehouse evaluate` again"
         )
-    champion = evaluation.champion
-    if champion is None:
-        return evaluation.models[model], None
-    return evaluation.models[model], Opponent(
-        version=f"{champion.model}@{champion.version}",
-        ds=champion.ds,
-        metrics=champion.metrics,
-        reason=champion.reason,
-    )
+    return evaluation.models[model]
 
 
 def _source(settings: Settings) -> Source:

@@ -1,4 +1,4 @@
-"""Publish: make a model that passed evaluation a new version of the registry, and put it into production."""
+"""Publish: make a model that was promoted a new version of the registry, and put it into production."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import date
 from features.declarations.names import checked_name
 from pipelines.console import console, stage
 from pipelines.errors import GateError, PublishError
-from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.publication import describe
 from pipelines.registry import Registry, Version
 from pipelines.registry.publishing import add_version
@@ -25,9 +25,9 @@ def publish(settings: Settings, ds: date) -> Version:
 
     Raises:
         ArtifactError: the model has no card.
-        GateError: the model did not pass evaluation.
-        MissingPartitionError: it was not evaluated.
-        PublishError: other files were evaluated, or the registry cannot be written.
+        GateError: the model was not promoted.
+        MissingPartitionError: it was not judged.
+        PublishError: other files were judged, or the registry cannot be written.
         SealError: the model is not there, or not whole.
     """
     model = checked_name(settings.params.publish.model, "model")
@@ -62,12 +62,11 @@ def publish(settings: Settings, ds: date) -> Version:
 
 
 def _require_passed(settings: Settings, model: str, ds: date, digest: str) -> None:
-    evaluation = Evaluation.load(settings.evaluation / f"ds={ds}.json")
-    verdict = evaluation.verdict
-    if (verdict.model, evaluation.hashes) != (model, digest):
+    promotion = Promotion.load(promotion_path(settings, ds))
+    if (promotion.model, promotion.hashes) != (model, digest):
         raise PublishError(
-            f"the evaluation of {ds} judged other files than those of {model} there now; "
-            f"run `gatehouse evaluate --ds {ds}` again"
+            f"the verdict of {ds} is on other files than those of {model} there now; "
+            f"run `gatehouse evaluate --ds {ds}` and `gatehouse promote --ds {ds}` again"
         )
-    if not verdict.passed:
-        raise GateError(f"{model} of {ds} did not pass evaluation: {'; '.join(verdict.reasons)}")
+    if not promotion.passed:
+        raise GateError(f"{model} of {ds} was not promoted: {'; '.join(promotion.reasons)}")

@@ -17,11 +17,12 @@ from pipelines.reporting.inside import inside
 from pipelines.reporting.lineage import lineage
 from pipelines.reporting.metrics import metrics
 from pipelines.reporting.page import Head, render
+from pipelines.reporting.promotion import promotion
 from pipelines.reporting.validation import validation
 from pipelines.reporting.words import day
 from pipelines.settings import Settings
 
-SECTIONS = (health, validation, drift, declared, curves, metrics, inside, consistency, lineage)
+SECTIONS = (health, validation, drift, declared, curves, metrics, promotion, inside, consistency, lineage)
 
 
 def report(settings: Settings, ds: date) -> Path:

@@ -78,9 +78,45 @@ class EvaluateParams(_Strict):
     min_positives: int = Field(default=10, ge=1)
 
 
+class PromoteParams(_Strict):
+    """The bounds that a challenger is held to; docs/promotion.md says what each is for.
+
+    Attributes:
+        target: the task that must hold over all rows; the first one by default.
+        level: of the intervals.
+        resamples: of the bootstrap over users.
+        min_users: with fewer that have a positive, or a negative, log loss takes the place of AUC; with
+            fewer users at all, rows are not judged.
+        max_target_drop: AUC that the target may lose over all rows, and be certain of it.
+        max_auc_drop: likewise of any task in any scenario, and of the other tasks over all rows.
+        max_log_loss_rise: likewise where log loss takes its place; a share of the champion's.
+        max_calibration: bound of predicted over observed positives over all rows; its inverse is the other.
+        max_scenario_calibration: likewise in a scenario.
+        min_calibration_positives: observed positives that the ratio must rest on.
+        max_psi: of the challenger's scores against the champion's.
+        max_saturated: share of scores that are 0 or 1 but for rounding.
+        candidates: length of the list that is timed.
+        max_latency_ms: milliseconds in which one must be scored.
+    """
+
+    target: str | None = None
+    level: float = Field(default=0.95, ge=0.5, lt=1.0)
+    resamples: int = Field(default=1000, ge=100)
+    min_users: int = Field(default=20, ge=2)
+    max_target_drop: float = Field(default=0.0, ge=0.0)
+    max_auc_drop: float = Field(default=0.005, ge=0.0)
+    max_log_loss_rise: float = Field(default=0.02, ge=0.0)
+    max_calibration: float = Field(default=1.25, ge=1.0)
+    max_scenario_calibration: float = Field(default=1.5, ge=1.0)
+    min_calibration_positives: int = Field(default=200, ge=1)
+    max_psi: float = Field(default=0.5, ge=0.0)
+    max_saturated: float = Field(default=0.01, ge=0.0, le=1.0)
+    candidates: int = Field(default=500, ge=1)
+    max_latency_ms: float = Field(default=250.0, gt=0.0)
+
+
 class PublishParams(_Strict):
     model: str
-    max_auc_drop: float = Field(default=0.01, ge=0.0)
 
 
 class ConsistencyParams(_Strict):
@@ -121,6 +157,7 @@ class Params(_Strict):
     features: FeatureParams
     train: TrainConfig
     evaluate: EvaluateParams
+    promote: PromoteParams = PromoteParams()
     publish: PublishParams
     consistency: ConsistencyParams = ConsistencyParams()
     retention: RetentionParams = RetentionParams()
@@ -222,6 +259,11 @@ class Settings(BaseSettings):
     def evaluation(self) -> Path:
         """One ds=D.json a run. Not below `models`: DVC must see all models as one dependency of it."""
         return self.home / "evaluation" / self.dataset
+
+    @property
+    def promotion(self) -> Path:
+        """One ds=D.json a run: the verdict that `publish` goes by."""
+        return self.home / "promotion" / self.dataset
 
     @property
     def reports(self) -> Path:

@@ -36,6 +36,7 @@ STAGES = (
     Stage("validate_training", ("validate", "training"), ("assemble",), gate=True),
     Stage("train", ("train",), ("validate_training",), mapped=True, gpu=True),
     Stage("evaluate", ("evaluate",), ("train",)),
-    Stage("publish", ("publish",), ("evaluate",)),
-    Stage("report", ("report",), ("evaluate", "materialize")),
+    Stage("promote", ("promote",), ("evaluate",)),
+    Stage("publish", ("publish",), ("promote",)),
+    Stage("report", ("report",), ("promote", "materialize")),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -14,8 +14,13 @@ MISSING = "-"
 TOP_SCENARIOS = 12
 
 
-def metrics_table(evaluation: Evaluation) -> Table:
-    """Models x tasks on the test rows: AUC, macro AUC over scenarios, GAUC, log loss, calibration."""
+def metrics_table(evaluation: Evaluation, beside: Mapping[str, ModelMetrics] | None = None) -> Table:
+    """Models x tasks on the test rows: AUC, macro AUC over scenarios, GAUC, log loss, calibration.
+
+    Args:
+        evaluation: whose models are shown.
+        beside: others on the same rows, by name; they are never marked as best.
+    """
     first, last = evaluation.days["test"]
     table = Table(title=f"{evaluation.dataset}, {evaluation.rows['test']:,} test rows of {first} .. {last}")
     table.add_column("model")
@@ -23,7 +28,7 @@ def metrics_table(evaluation: Evaluation) -> Table:
     for name in ("AUC", "AUC by scenario", "GAUC", "log loss", "calibration"):
         table.add_column(name, justify="right")
     best = {task: _best(evaluation.models.values(), task) for task in evaluation.tasks}
-    for model, metrics in _with_champion(evaluation).items():
+    for model, metrics in (evaluation.models | dict(beside or {})).items():
         for task in evaluation.tasks:
             own = metrics.overall[task]
             style = "bold green" if own.auc is not None and own.auc == best[task] else ""
@@ -58,13 +63,6 @@ def scenario_table(evaluation: Evaluation) -> Table:
         ]
         table.add_row(scenario, f"{any_model.scenarios[scenario][task].rows:,}", *cells)
     return table
-
-
-def _with_champion(evaluation: Evaluation) -> dict[str, ModelMetrics]:
-    champion = evaluation.champion
-    if champion is None or champion.metrics is None:
-        return evaluation.models
-    return evaluation.models | {f"{champion.model}@{champion.version} (champion)": champion.metrics}
 
 
 def _best(models: Iterable[ModelMetrics], task: str) -> float | None:

@@ -16,6 +16,16 @@ TINY = {
     "simulation": {"users": 200, "items": 50, "scenarios": 3, "events_per_day": 500, "seed": 7},
 }
 
+# Bounds of promotion for logs so small that a day of them says little.
+LENIENT = {
+    "max_target_drop": 0.5,
+    "max_auc_drop": 0.5,
+    "max_log_loss_rise": 5.0,
+    "max_calibration": 10.0,
+    "max_scenario_calibration": 100.0,
+    "max_psi": 10.0,
+}
+
 
 def make_home(folder: Path, dataset: str, **sections: dict[str, Any]) -> Path:
     """Write the checkout's params.yaml into `folder`, with `dataset` chosen and sections replaced.

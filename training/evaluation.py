@@ -74,20 +74,25 @@ def evaluate_predictions(
         min_positives: rows with fewer positives, or fewer negatives, have no areas.
     """
     tasks = arrays.encoder.spec.tasks
-    scenario = arrays.column("scenario", "test")
 
     def on(rows: NDArray[Any]) -> dict[str, TaskMetrics]:
         return metrics_on(rows, arrays, predictions, min_positives)
 
-    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies[arrays.encoder.spec.scenario_table].values)
-    counts = np.bincount(scenario, minlength=len(names))
-    by_size = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
-    scenarios = {names[index]: on(np.flatnonzero(scenario == index)) for index in by_size}
+    scenarios = {name: on(rows) for name, rows in scenario_rows(arrays).items()}
     return ModelMetrics(
-        overall=on(np.arange(len(scenario))),
+        overall=on(np.arange(arrays.rows("test"))),
         macro_auc={task: _mean([own[task].auc for own in scenarios.values()]) for task in tasks},
         scenarios=scenarios,
     )
+
+
+def scenario_rows(arrays: EncodedArrays) -> dict[str, NDArray[np.int64]]:
+    """Test rows of each scenario that has any: positions by scenario id, most rows first."""
+    scenario = arrays.column("scenario", "test")
+    names = (UNSEEN_SCENARIO, *arrays.encoder.vocabularies[arrays.encoder.spec.scenario_table].values)
+    counts = np.bincount(scenario, minlength=len(names))
+    by_size = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return {names[index]: np.flatnonzero(scenario == index) for index in by_size}
 
 
 def metrics_on(

@@ -59,10 +59,14 @@ def pairs(*keys: NDArray[Any]) -> NDArray[np.int64]:
 
 def log_loss(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:
     """Mean negative log-likelihood in nats; None without rows."""
-    if len(labels) == 0:
-        return None
+    return float(log_losses(labels, probabilities).mean()) if len(labels) else None
+
+
+def log_losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Negative log-likelihood of each row in nats, [N]."""
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1.0 - EPSILON)
-    return float(-np.mean(np.where(labels > 0, np.log(clipped), np.log1p(-clipped))))
+    losses: NDArray[np.float64] = -np.where(labels > 0, np.log(clipped), np.log1p(-clipped))
+    return losses
 
 
 def calibration(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:

@@ -55,6 +55,7 @@ _STYLE: dict[Any, Any] = {
 _DATES = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"]
 _WIDE, _NARROW = (7.6, 2.7), (3.6, 2.15)  # inches; a narrow picture is readable on a phone
 _LEGEND_ROW, _LEGEND_COLUMNS = 0.21, 2  # inches a row
+_INTERVAL_ROW, _INTERVAL_MARGIN = 0.24, 0.75  # inches
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,22 @@ class Line:
     label: str
     y: tuple[float | None, ...]
     marked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A row of a picture of intervals.
+
+    Attributes:
+        bound: an interval that lies wholly below it is bad.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    bound: float
+    bad: bool
 
 
 def daily_bars(days: Sequence[date], parts: Mapping[str, Sequence[int]]) -> Markup:
@@ -121,6 +138,26 @@ def epoch_lines(title: str, lines: Sequence[Line]) -> Markup:
         axes.margins(x=0.04, y=0.12)
         axes.grid(axis="y")
         _legend_above(axes, columns=_LEGEND_COLUMNS)
+        return _svg(figure)
+
+
+def interval_dots(title: str, intervals: Sequence[Interval]) -> Markup:
+    """A dot and its interval a row, from the top; what is bad has another colour and another mark."""
+    width, height = _NARROW[0], _INTERVAL_MARGIN + _INTERVAL_ROW * len(intervals)
+    with _drawing((width, height)) as (figure, axes):
+        axes.axvline(0.0, color=_MUTED, linewidth=0.9)
+        for place, own in enumerate(intervals):
+            color, mark = (SERIES[1], "D") if own.bad else (SERIES[0], "o")
+            axes.vlines(
+                own.bound, place - 0.4, place + 0.4, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2))
+            )
+            axes.hlines(place, own.low, own.high, color=color, linewidth=1.7)
+            axes.plot(own.value, place, mark, markersize=4.5, color=color)
+        axes.set_yticks(range(len(intervals)), [own.label for own in intervals])
+        axes.set_ylim(len(intervals) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_title(title)
+        axes.grid(axis="x")
         return _svg(figure)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.errors import ReportError
 from pipelines.evaluation import Evaluation
+from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.settings import Settings
 
 
@@ -37,3 +38,13 @@ def find_evaluation(settings: Settings, ds: date) -> Evaluation | None:
     """
     path = settings.evaluation / f"ds={ds}.json"
     return Evaluation.load(path) if path.exists() else None
+
+
+def find_promotion(settings: Settings, ds: date) -> Promotion | None:
+    """The verdict on the run that ends on `ds`, or None before there is one.
+
+    Raises:
+        MissingPartitionError: it is of another version of Gatehouse.
+    """
+    path = promotion_path(settings, ds)
+    return Promotion.load(path) if path.exists() else None

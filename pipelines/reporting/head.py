@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pipelines.days import Days
 from pipelines.reporting.blocks import Facts
 from pipelines.reporting.drift import drifted
-from pipelines.reporting.files import find_evaluation, find_json
+from pipelines.reporting.files import find_evaluation, find_json, find_promotion
 from pipelines.reporting.words import day, enumerated, plural
 from pipelines.settings import Settings
 
@@ -18,17 +18,19 @@ Outcome = Literal["passed", "failed", "open"]
 
 
 def verdict(settings: Settings, ds: date) -> tuple[str, Outcome, tuple[str, ...]]:
-    """How the run ended: a sentence, its outcome, and the reasons that evaluation gave."""
-    evaluation = find_evaluation(settings, ds)
-    if evaluation is None:
+    """How the run ended: a sentence, its outcome, and what spoke against the chosen model."""
+    if find_evaluation(settings, ds) is None:
         return f"The models of {day(ds)} have not been evaluated yet.", "open", ()
-    model, reasons = evaluation.verdict.model, evaluation.verdict.reasons
-    if not evaluation.verdict.passed:
-        return f"{model} did not pass evaluation and will not be published.", "failed", reasons
+    promotion = find_promotion(settings, ds)
+    if promotion is None:
+        return f"{settings.params.publish.model} of {day(ds)} has not been judged yet.", "open", ()
+    model, reasons = promotion.model, promotion.reasons
+    if not promotion.passed:
+        return f"{model} did not pass and will not be published.", "failed", reasons
     published = find_json(_published_path(settings))
     if published is None or (published["model"], published["ds"]) != (model, str(ds)):
-        return f"{model} passed evaluation. It is not published yet.", "passed", reasons
-    return f"{model} passed evaluation and is published as {_tag(published)}.", "passed", reasons
+        return f"{model} passed. It is not published yet.", "passed", reasons
+    return f"{model} passed and is published as {_tag(published)}.", "passed", reasons
 
 
 def facts(settings: Settings, ds: date) -> Facts:

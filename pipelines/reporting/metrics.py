@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipelines.evaluation import Evaluation
+from pipelines.promotion.verdict import Champion
 from pipelines.reporting.blocks import Block, Cell, Group, Note, Prose, Section, Table
-from pipelines.reporting.files import find_evaluation
+from pipelines.reporting.files import find_evaluation, find_promotion
 from pipelines.reporting.words import count, percent
 from pipelines.settings import Settings
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -46,23 +47,21 @@ def metrics(settings: Settings, ds: date) -> Section:
     if evaluation is None:
         note = Note(f"The models have not been evaluated yet; `gatehouse evaluate --ds {ds}` does it.")
         return Section("metrics", TITLE, (note,))
-    return Section("metrics", TITLE, tuple(_blocks(evaluation)))
+    promotion = find_promotion(settings, ds)
+    champion = promotion.champion if promotion else None
+    return Section("metrics", TITLE, tuple(_blocks(evaluation, settings.params.publish.model, champion)))
 
 
-def _blocks(evaluation: Evaluation) -> Iterator[Block]:
-    models, champion = dict(evaluation.models), evaluation.champion
+def _blocks(evaluation: Evaluation, chosen: str, champion: Champion | None) -> Iterator[Block]:
+    models = dict(evaluation.models)
     yield Prose(
         "All models are scored on the same rows, which neither training nor the choice of the epoch saw. "
-        f"{evaluation.verdict.model} is to be published; lightgbm is the yardstick, boosted trees on the "
+        f"{chosen} is to be published; lightgbm is the yardstick, boosted trees on the "
         "same columns."
     )
-    if champion is not None:
-        name = f"{champion.model}@{champion.version}"
-        if champion.metrics is None:
-            yield Note(f"The champion {name} of {champion.ds} could not be scored: {champion.reason}")
-        else:
-            models[name] = champion.metrics
-            yield Prose(f"{name} is the champion, the newest version that an earlier run published.")
+    if champion is not None and champion.metrics is not None:
+        models[champion.tag] = champion.metrics
+        yield Prose(f"{champion.tag} is the champion; the next section compares it with {chosen}.")
     yield Table(
         head=("model", *(measure.title for measure in MEASURES), "AUC, mean of scenarios"),
         groups=tuple(_overall(task, models) for task in evaluation.tasks),

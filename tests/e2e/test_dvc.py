@@ -17,6 +17,7 @@ import yaml
 
 from pipelines.settings import CHECKOUT
 from pipelines.stages import STAGES
+from tests.homes import LENIENT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(1800)]
 
@@ -97,6 +98,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (folder / ".dvc" / unwanted).unlink(missing_ok=True)
     project.change("dataset", value="simulated")
     project.change("datasets", "simulated", value=SMALL)
+    project.change("promote", value=LENIENT)
     project.change("train", "models", value={"pooled_mlp": {}, "pepnet": {}})
     project.change("train", "batch_size", value=64)
     project.change("train", "epochs", value=3)
@@ -151,7 +153,7 @@ def test_repro_keeps_the_days_that_were_there_when_a_stage_runs_again(project: P
 
 def test_repro_trains_one_model_when_only_its_settings_changed(project: Project) -> None:
     project.change("train", "models", "pepnet", value={"gate_hidden": 16})
-    assert project.repro() == {"train@pepnet", "evaluate", "publish", "report"}
+    assert project.repro() == {"train@pepnet", "evaluate", "promote", "publish", "report"}
     note = json.loads((project.folder / "registry" / "simulated" / "published.json").read_text())
     assert note["version"] == "v2.0.0"
 
@@ -162,7 +164,7 @@ def test_experiments_rerun_training_and_later_and_metrics_compare_when_a_rate_ch
     project.git("config", "user.name", "Tester")
     project.git("config", "user.email", "tester@localhost")
     ran = project.repro("exp", "run", "--name", "slower", "--set-param", "train.lr=0.0001", "report")
-    assert ran == {"train@pooled_mlp", "train@pepnet", "evaluate", "report"}
+    assert ran == {"train@pooled_mlp", "train@pepnet", "evaluate", "promote", "report"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))["reports/metrics.json"]
     area = changed["pepnet.click.auc"]
     assert area["old"] != area["new"]

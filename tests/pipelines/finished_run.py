@@ -19,9 +19,17 @@ from pipelines.answers.outcome import DayOutcome, Example, FeatureOutcome, Outco
 from pipelines.assemble import rows_of
 from pipelines.counts import DayCounts, write_counts
 from pipelines.days import Days
-from pipelines.evaluation import Champion, Evaluation, PublishVerdict
+from pipelines.evaluation import Evaluation
 from pipelines.gates.comparison import Drift
 from pipelines.lake import Lake
+from pipelines.promotion.verdict import (
+    Calibration,
+    Champion,
+    Difference,
+    Promotion,
+    Scores,
+    promotion_path,
+)
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from tests.training.rows import training_rows
@@ -59,6 +67,7 @@ def write_run(settings: Settings) -> None:
     for name in settings.params.train.models:
         write_model_of(settings, name)
     write_evaluation(settings)
+    write_promotion(settings)
     write_note(settings, "ingest", rows=2100, kept=2000)
     write_note(settings, "train_pepnet", epochs=3)
 
@@ -178,10 +187,8 @@ def write_model_of(settings: Settings, name: str) -> None:
     write_model(settings.models / name / f"ds={DS}", model, arrays.encoder, CONFIG, card, curve, predictions)
 
 
-def write_evaluation(
-    settings: Settings, reasons: tuple[str, ...] = (), champion: Champion | None = None
-) -> None:
-    """Metrics of random predictions, one set a model and one for the yardstick; reasons make it a failure."""
+def write_evaluation(settings: Settings) -> None:
+    """Metrics of random predictions, one set a model and one for the yardstick."""
     arrays = EncodedArrays(encoded_folder(Lake(settings.lake), settings.params.features.service, DS))
     evaluation = Evaluation(
         dataset=settings.dataset,
@@ -195,11 +202,31 @@ def write_evaluation(
             name: random_metrics(arrays, seed)
             for seed, name in enumerate((*settings.params.train.models, "lightgbm"))
         },
-        champion=champion,
-        verdict=PublishVerdict(model="pepnet", passed=not reasons, reasons=reasons),
-        hashes="0" * 64,
+        hashes=dict.fromkeys(settings.params.train.models, "0" * 64),
     )
     _write_json(settings.evaluation / f"ds={DS}.json", evaluation.model_dump(mode="json"))
+
+
+def write_promotion(
+    settings: Settings,
+    reasons: tuple[str, ...] = (),
+    champion: Champion | None = None,
+    differences: tuple[Difference, ...] = (),
+) -> None:
+    """A verdict on pepnet; reasons make it a failure."""
+    promotion = Promotion(
+        dataset=settings.dataset, ds=str(DS), model="pepnet", hashes="0" * 64, data="0" * 16,
+        champion=champion, target="click", bounds=settings.params.promote, users=60, differences=differences,
+        calibrations=(
+            Calibration(scenario=None, task="click", positives=500, challenger=1.4, champion=1.1,
+                        passed=False),
+            Calibration(scenario="0", task="click", positives=9, challenger=1.0, champion=None, passed=True,
+                        reason="9 positives, fewer than 200"),
+        ),
+        scores=(Scores(task="click", lowest=0.01, highest=0.9, saturated=0.0, psi=0.07, passed=True),),
+        quick=True, reasons=reasons, passed=not reasons,
+    )  # fmt: skip
+    _write_json(promotion_path(settings, DS), promotion.model_dump(mode="json"))
 
 
 def random_metrics(arrays: EncodedArrays, seed: int) -> ModelMetrics:

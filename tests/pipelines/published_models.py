@@ -1,12 +1,14 @@
-"""A tiny trained model with its evaluation, as train and evaluate leave them."""
+"""A tiny trained model with its verdict, as train and promote leave them."""
 
 from __future__ import annotations
 
 import json
 from datetime import date
 
-from pipelines.evaluation import Champion, Evaluation, PublishVerdict
+from pipelines.evaluation import Evaluation
+from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.promotion.verdict import Champion, Promotion, promotion_path
 from pipelines.settings import Settings
 from training.card import Card
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -52,7 +54,8 @@ def write_verdict(
     auc: float = 0.7,
     champion: Champion | None = None,
 ) -> None:
-    """Write an evaluation of the model that is there now."""
+    """Write an evaluation of the model that is there now, and a verdict on it."""
+    digest = verified_digest(settings.models / "pepnet" / f"ds={ds}")
     evaluation = Evaluation(
         dataset=settings.dataset,
         ds=str(ds),
@@ -62,14 +65,27 @@ def write_verdict(
         days={},
         rows={},
         models={name: metrics(auc)},
-        champion=champion,
-        verdict=PublishVerdict(
-            model=name, passed=passed, reasons=() if passed else ("AUC of click fell by 0.2",)
-        ),
-        hashes=verified_digest(settings.models / "pepnet" / f"ds={ds}"),
+        hashes={name: digest},
     )
-    settings.evaluation.mkdir(parents=True, exist_ok=True)
-    (settings.evaluation / f"ds={ds}.json").write_text(evaluation.model_dump_json())
+    write_whole(settings.evaluation / f"ds={ds}.json", evaluation.model_dump_json())
+    promotion = Promotion(
+        dataset=settings.dataset,
+        ds=str(ds),
+        model=name,
+        hashes=digest,
+        data="0" * 16,
+        champion=champion,
+        target="click",
+        bounds=settings.params.promote,
+        users=0,
+        differences=(),
+        calibrations=(),
+        scores=(),
+        quick=True,
+        reasons=() if passed else ("AUC of click fell by 0.2",),
+        passed=passed,
+    )
+    write_whole(promotion_path(settings, ds), promotion.model_dump_json())
 
 
 def write_passed(

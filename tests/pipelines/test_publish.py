@@ -11,7 +11,7 @@ import pytest
 
 from features.declarations.errors import GatehouseError
 from pipelines.errors import GateError, MissingPartitionError, PublishError
-from pipelines.evaluation import Champion
+from pipelines.promotion.verdict import Champion
 from pipelines.publication import PUBLICATION, Publication
 from pipelines.publish import publish
 from pipelines.registry import Registry, production_reference, pull
@@ -63,7 +63,10 @@ def test_published_card_tells_metrics_champion_and_source(
 ) -> None:
     settings = simulated_settings
     (settings.home / "dvc.lock").write_text("stages: {}\n")
-    champion = Champion(model="pepnet", version="v7.0.0", ds="2026-01-05", metrics=metrics(0.69))
+    champion = Champion(
+        model="pepnet", version="v7.0.0", ds="2026-01-05", hashes="1" * 64, production=True,
+        metrics=metrics(0.69),
+    )  # fmt: skip
     write_model(settings, "weights", columns=("user_profile__country",))
     write_verdict(settings, auc=0.71, champion=champion)
     version = publish(settings, DS)
@@ -71,8 +74,7 @@ def test_published_card_tells_metrics_champion_and_source(
     publication = Publication.load(folder / PUBLICATION)
     assert publication.trained == version.digest
     assert publication.metrics == metrics(0.71)
-    assert publication.opponent is not None
-    assert publication.opponent.version == "pepnet@v7.0.0"
+    assert publication.champion == champion
     assert publication.card.columns == ("user_id", "user_profile__country")
     assert publication.source.lock == hashlib.sha256(b"stages: {}\n").hexdigest()
     params = hashlib.sha256((settings.home / "params.yaml").read_bytes()).hexdigest()
@@ -109,21 +111,21 @@ def test_publish_is_refused_for_good_when_the_model_failed(ready: Settings) -> N
     assert not Path(Registry.of(ready).url).exists()
 
 
-def test_publish_is_refused_when_the_model_was_not_evaluated(simulated_settings: Settings) -> None:
+def test_publish_is_refused_when_the_model_was_not_judged(simulated_settings: Settings) -> None:
     write_model(simulated_settings, "weights")
-    with pytest.raises(MissingPartitionError, match="gatehouse evaluate"):
+    with pytest.raises(MissingPartitionError, match="gatehouse promote"):
         publish(simulated_settings, DS)
 
 
-def test_publish_is_refused_when_the_evaluation_judged_another_model(ready: Settings) -> None:
+def test_publish_is_refused_when_the_verdict_is_on_another_model(ready: Settings) -> None:
     write_verdict(ready, name="m2m")
-    with pytest.raises(PublishError, match="judged other files than those of pepnet"):
+    with pytest.raises(PublishError, match="on other files than those of pepnet"):
         publish(ready, DS)
 
 
-def test_publish_is_refused_when_the_model_was_trained_again_after_its_evaluation(ready: Settings) -> None:
+def test_publish_is_refused_when_the_model_was_trained_again_after_its_verdict(ready: Settings) -> None:
     write_model(ready, "unseen weights")
-    with pytest.raises(PublishError, match="gatehouse evaluate --ds 2026-01-06"):
+    with pytest.raises(PublishError, match="gatehouse promote --ds 2026-01-06"):
         publish(ready, DS)
 
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from pipelines.errors import ReportError
-from pipelines.evaluation import Champion
 from pipelines.gates.comparison import Comparison, Drift
 from pipelines.lake import Lake
+from pipelines.promotion.verdict import Champion, Difference, promotion_path
 from pipelines.report import report
 from pipelines.reporting.figures import Line, epoch_lines
 from pipelines.settings import Settings
@@ -24,17 +24,18 @@ from tests.pipelines.finished_run import (
     PARAMS,
     random_metrics,
     write_drift,
-    write_evaluation,
     write_events,
     write_gates,
     write_model_of,
     write_outcome,
+    write_promotion,
     write_published,
     write_run,
 )
 from tests.training.rows import training_rows
 from training.artifact import load_model
 from training.data.arrays import EncodedArrays
+from training.evaluation import ModelMetrics
 from training.loop import find_device
 from training.understanding import look_inside
 
@@ -268,20 +269,66 @@ def test_report_marks_the_best_model_and_says_why_a_scenario_has_no_auc(settings
     assert re.search(r"n/a: \d+ positives, fewer than 70", html)
 
 
-def test_report_compares_with_the_champion_when_an_earlier_run_published_one(settings: Settings) -> None:
+def a_champion(metrics: ModelMetrics | None, reason: str | None = None) -> Champion:
+    return Champion(
+        model="pepnet", version="v2.0.0", ds="2026-01-03", hashes="1" * 64, production=True,
+        metrics=metrics, reason=reason,
+    )  # fmt: skip
+
+
+def test_report_compares_with_the_champion_when_another_version_was_published(settings: Settings) -> None:
     arrays = EncodedArrays(encoded_folder(Lake(settings.lake), "ranker_v1", DS))
     metrics = random_metrics(arrays, seed=9)
-    write_evaluation(
-        settings, champion=Champion(model="pepnet", version="v2.0.0", ds="2026-01-03", metrics=metrics)
-    )
-    assert _page(settings).row("pepnet@v2.0.0")[1] == f"{metrics.overall['click'].auc:.4f}"
+    write_promotion(settings, champion=a_champion(metrics))
+    page = _page(settings)
+    assert page.row("pepnet@v2.0.0")[1] == f"{metrics.overall['click'].auc:.4f}"
+    assert "The champion is pepnet@v2.0.0 of 2026-01-03, the version in production." in page.text
 
 
 def test_report_says_why_when_the_champion_could_not_be_scored(settings: Settings) -> None:
-    gone = Champion(model="pepnet", version="v2.0.0", ds="2026-01-03", metrics=None, reason="it is gone")
-    write_evaluation(settings, champion=gone)
-    sentence = "The champion pepnet@v2.0.0 of 2026-01-03 could not be scored: it is gone"
+    write_promotion(settings, champion=a_champion(None, "it is gone"))
+    sentence = "The champion is pepnet@v2.0.0 of 2026-01-03. It could not be scored: it is gone"
     assert sentence in _page(settings).text
+
+
+def test_report_shows_every_difference_its_interval_and_what_blocks(settings: Settings) -> None:
+    shared = {"task": "click", "champion": 0.7, "tolerance": 0.005, "rows": 900, "positives": 90, "users": 50}
+    differences = (
+        Difference(
+            scenario="s1", metric="auc", challenger=0.66, gain=-0.04, low=-0.06, high=-0.02, passed=False,
+            **shared,
+        ),
+        Difference(
+            scenario="s2", metric="log_loss", challenger=0.69, gain=0.01, low=-0.1, high=0.12, passed=True,
+            **shared,
+        ),
+        Difference(
+            scenario="s3", task="click", metric="log_loss", rows=7, positives=1, users=3, passed=True,
+            reason="3 users, fewer than 20",
+        ),
+    )  # fmt: skip
+    write_promotion(settings, ("AUC of click in scenario s1 fell",), a_champion(None), differences)
+    html = report(settings, DS).read_text(encoding="utf-8")
+    page = _Page(html)
+    minus = "\u2212"
+    assert page.row("s1") == [
+        "s1", "50", "0.7000", "0.6600", f"{minus}0.0400", f"{minus}0.0600 to {minus}0.0200",
+        "0.0050",
+    ]  # fmt: skip
+    assert page.row("s2, log loss")[4] == "+0.0100"
+    assert page.row("s3, log loss")[-1] == "not judged: 3 users, fewer than 20"
+    assert f"<b>{minus}0.0400</b>" in html
+    assert page.row("all rows", "click") == ["all rows", "click", "500", "1.100", "1.400", "0.800 to 1.250"]
+    assert "Calibration: 1 of 1 ratio outside the bounds" in page.text
+    assert page.row("click", "0.0100") == ["click", "0.0100", "0.9000", "0.0\u2009%", "0.070"]
+    assert "500 candidates is scored within 250 ms" in page.text
+
+
+def test_report_says_so_when_the_chosen_model_was_not_judged(settings: Settings) -> None:
+    promotion_path(settings, DS).unlink()
+    page = _page(settings)
+    assert "pepnet of 4 January 2026 has not been judged yet." in page.text
+    assert "gatehouse promote --ds 2026-01-04" in page.text
 
 
 def test_report_shows_pepnets_mean_gates_and_names_models_without(settings: Settings) -> None:
@@ -323,19 +370,19 @@ def test_report_refuses_to_explain_a_model_when_its_rows_have_changed(settings: 
 @pytest.mark.parametrize(
     ("reasons", "published", "sentence"),
     [
-        ((), None, "pepnet passed evaluation. It is not published yet."),
-        ((), "v3.0.0", "pepnet passed evaluation and is published as pepnet@v3.0.0."),
+        ((), None, "pepnet passed. It is not published yet."),
+        ((), "v3.0.0", "pepnet passed and is published as pepnet@v3.0.0."),
         (
             ("AUC of click fell by 0.2",),
             "v3.0.0",
-            "pepnet did not pass evaluation and will not be published.",
+            "pepnet did not pass and will not be published.",
         ),
     ],
 )
 def test_report_opens_with_how_the_run_ended(
     reasons: tuple[str, ...], published: str | None, sentence: str, settings: Settings
 ) -> None:
-    write_evaluation(settings, reasons)
+    write_promotion(settings, reasons)
     if published:
         write_published(settings, published)
     page = _page(settings)

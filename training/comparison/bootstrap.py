@@ -76,6 +76,24 @@ class ResampledAUC:
         return wins / pairs if pairs > 0.0 else np.nan
 
 
+def resampled_means(
+    values: NDArray[np.float64], user: NDArray[np.int64], counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Mean of the rows' `values` [N] under each row of `counts` [R, U], [R]; NaN where no row was drawn.
+
+    Args:
+        values: of each row, [N].
+        user: number of each row's user, int [N].
+        counts: how often each user was drawn, [R, U].
+    """
+    present, own = np.unique(user, return_inverse=True)
+    drawn = counts[:, present].astype(np.float64)
+    rows = drawn @ np.bincount(own).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = (drawn @ np.bincount(own, values)) / rows
+    return means
+
+
 def resampled_areas(
     labels: NDArray[np.float32],
     predictions: Sequence[NDArray[np.float32]],

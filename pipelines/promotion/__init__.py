@@ -1,0 +1,1 @@
+"""Promotion: a challenger against the champion on the same held-out rows."""
