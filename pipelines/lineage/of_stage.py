@@ -216,6 +216,11 @@ EVALUATION = _file(
     lambda settings, ds: settings.evaluation / f"ds={ds}.json",
     daily=True,
 )
+PROMOTION = _file(
+    lambda settings: f"promotion/{settings.dataset}",
+    lambda settings, ds: settings.promotion / f"ds={ds}.json",
+    daily=True,
+)
 PAGE = _file(
     lambda settings: "reports/index.html", lambda settings, ds: settings.reports / "index.html", daily=False
 )
@@ -232,7 +237,8 @@ FLOWS = {
     "validate_training": Flow((TRAINING_SET,)),
     "train": Flow((ARRAYS, TRAINING_SET), (_models(""),)),
     "evaluate": Flow((ARRAYS, TRAINING_SET, _models()), (EVALUATION,)),
-    "publish": Flow((CHOSEN, EVALUATION), (VERSION,)),
-    "report": Flow((EVALUATION, ONLINE), (PAGE,)),
+    "promote": Flow((ARRAYS, TRAINING_SET, CHOSEN, EVALUATION), (PROMOTION,)),
+    "publish": Flow((CHOSEN, EVALUATION, PROMOTION), (VERSION,)),
+    "report": Flow((EVALUATION, PROMOTION, ONLINE), (PAGE,)),
 }
 """Stage to what it reads and writes; a test holds it equal to the dependencies and outputs of dvc.yaml."""
