@@ -107,6 +107,9 @@ def test_three_days_run_to_success_and_publish_a_version_each(log: Log, environm
     home = Path(environment["GATEHOUSE_HOME"])
     registry = home / "registry" / log.dataset
     tags = _run(environment, "git", "-C", str(registry / "models.git"), "tag").split()
-    assert tags == [f"pepnet@v{number}.0.0" for number in (1, 2, 3)]
+    assert tags == [
+        *(f"pepnet#prod#{number}" for number in (1, 2, 3)),
+        *(f"pepnet@v{number}.0.0" for number in (1, 2, 3)),
+    ]
     assert json.loads((registry / "published.json").read_text())["ds"] == str(log.days[-1])
     assert json.loads((home / "feast" / "served.json").read_text())["ds"] == str(log.days[-1])

@@ -1,6 +1,6 @@
-"""A publisher that does something at a chosen moment: it dies, as by `kill -9`, or waits for another one.
+"""A publisher that does something at a chosen moment: it dies, as by `kill -9`, or waits for others.
 
-    python -m tests.pipelines.killed_publisher HOME before|after|hold COMMAND [PORT]
+    python -m tests.pipelines.killed_publisher HOME after|hold|never COMMAND [PORT]
 
 COMMAND is a command it runs, for example "git push"; the first one counts. It leads a process group of its
 own, whose number it leaves in HOME/publisher.group, so that a hook of git can kill it with all it started.
@@ -28,8 +28,6 @@ def main(home: Path, moment: str, command: str, port: int) -> None:
     def run(words: Any, shown: str, *rest: Any) -> str:
         nonlocal reached
         chosen, reached = shown == command and not reached, reached or shown == command
-        if chosen and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
         if chosen and moment == "hold":
             with socket.create_connection(("127.0.0.1", port)) as gate:
                 gate.recv(1)
