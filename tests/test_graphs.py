@@ -17,10 +17,10 @@ Graph = dict[str, set[str]]
 TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 # Code that moves results about without deciding them; stages do not run again when it changes.
 PLUMBING = {
-    "features.declarations.errors", "features.declarations.names",
-    "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors", "pipelines.files",
-    "pipelines.lake", "pipelines.manifest", "pipelines.parquet", "pipelines.settings", "pipelines.spark",
-    "pipelines.stages", "pipelines.verdicts", "training",
+    "features.declarations.errors", "features.declarations.names", "features.files",
+    "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.disk", "pipelines.errors",
+    "pipelines.files", "pipelines.lake", "pipelines.manifest", "pipelines.parquet", "pipelines.settings",
+    "pipelines.spark", "pipelines.stages", "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
 DECLARED_IN_THE_DATA = {"train", "evaluate"}
