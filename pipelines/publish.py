@@ -85,6 +85,7 @@ def _published(registry: Registry, folder: Path, model: str, ds: date) -> tuple[
     """The version that holds `folder`, and whether it is new."""
     digest = verified_digest(folder)
     _make_local(registry)
+    _unlock(registry)
     with registry.clone() as clone:
         known = versions(clone, model)
         for version in known:
@@ -108,6 +109,14 @@ def _make_local(registry: Registry) -> None:
     with tempfile.TemporaryDirectory(dir=registry.local) as aside:
         git("init", "--quiet", "--bare", "--initial-branch=main", "models.git", cwd=Path(aside))
         (Path(aside) / "models.git").rename(bare)
+
+
+def _unlock(registry: Registry) -> None:
+    """Remove the locks of git's that a killed push has left behind; by `_lock` nobody else is pushing now."""
+    if registry.local is not None:
+        bare = Path(registry.url)
+        for lock in (*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock")):
+            lock.unlink(missing_ok=True)
 
 
 def _set_up(clone: Path, registry: Registry) -> None:

@@ -127,3 +127,13 @@ def test_publish_makes_one_version_when_two_publishers_race(ready: Settings) -> 
         first, second = pool.map(lambda _: publish(ready, DS), range(2))
     assert first == second
     assert _tags(ready) == ["pepnet@v1.0.0"]
+
+
+def test_publish_goes_on_when_a_killed_push_has_left_git_locked(ready: Settings) -> None:
+    publish(ready, DS)
+    bare = Path(Registry.of(ready).url)
+    for lock in ("refs/heads/main.lock", "packed-refs.lock"):
+        (bare / lock).touch()
+    write_model(ready, "new weights")
+    write_verdict(ready)
+    assert publish(ready, DS).name == "v2.0.0"
