@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from features.declarations.errors import GatehouseError
 from pipelines.days import Days
@@ -349,8 +350,9 @@ def use(
 
 
 def main() -> NoReturn:
-    """Run the command line; the project's own errors end in one readable line, not a traceback."""
+    """Run the command line; the project's own errors and a disk's end in one readable line."""
     from pipelines.console import configure_logging
+    from pipelines.disk import refusal_of_disk
 
     configure_logging(Settings().log_format)
     try:
@@ -358,6 +360,12 @@ def main() -> NoReturn:
     except GatehouseError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        refusal = refusal_of_disk(error)
+        if refusal is None:
+            raise
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(refusal)}", soft_wrap=True)
+        sys.exit(1)
     sys.exit(0)
 
 
