@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
+.PHONY: help demo test test-quick chaos lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -23,6 +23,9 @@ test: .venv/.ready ## all tests
 
 test-quick: .venv/.ready ## the tests that take seconds
 	$(BIN)/pytest -m "not slow and not spark and not airflow and not e2e"
+
+chaos: .venv/.ready ## break it on purpose and print the table of faults (SEED=7 N=20; long)
+	$(PY) -m tests.chaos --seed $(or $(SEED),7) --injections $(or $(N),20) $(if $(INTO),--into $(INTO))
 
 lint: .venv/.ready ## ruff, mypy --strict and the import layering
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from feast import FeatureStore, FeatureView, RepoConfig
 
 from features.compile.feast import FeastObjects, compile_feast
 from features.declarations.catalog import Catalog
+from features.files import sole_owner
 from features.stores.errors import StoreError
 
 CONFIG = Path(__file__).with_name("feature_store.yaml")
@@ -44,9 +45,16 @@ def open_store(home: Path, config: Path | None = None) -> FeatureStore:
 def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:
     """Register the catalog's objects; remove those it no longer has, and all of another data set.
 
-    Views of another data set lose their online rows too: its ids mean other users and items.
+    Views of another data set lose their online rows too: its ids mean other users and items. Who registers
+    objects meanwhile is waited for.
     """
     objects = compile_feast(catalog, lake)
+    with sole_owner(Path(store.repo_path) / ".apply.lock"):
+        _register(store, catalog, objects)
+    return objects
+
+
+def _register(store: FeatureStore, catalog: Catalog, objects: FeastObjects) -> None:
     names = {(type(known), known.name) for known in objects}
     registered = [*store.list_feature_services(), *store.list_feature_views(), *store.list_entities()]
     gone = [
@@ -58,7 +66,6 @@ def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:
         sources = [known.batch_source for known in gone if isinstance(known, FeatureView)]
         store.apply([], objects_to_delete=[*gone, *sources], partial=False)
     store.apply(list(objects))
-    return objects
 
 
 def _rebase(settings: dict[str, Any], folder: Path) -> None:

@@ -403,7 +403,8 @@ def use(
 
 
 def main() -> NoReturn:
-    """Run the command line; the project's own errors end in one readable line, not a traceback."""
+    """Run the command line; the project's own errors and a disk's end in one readable line."""
+    from pipelines.disk import refusal_of_disk
     from pipelines.logs import configure_logging, log_error
 
     log_format = Settings().log_format
@@ -411,8 +412,14 @@ def main() -> NoReturn:
     try:
         app()
     except GatehouseError as error:
-        log_error(error, log_format)
+        log_error(type(error).__name__, str(error), log_format)
         sys.exit(error.exit_code)
+    except Exception as error:
+        refusal = refusal_of_disk(error)
+        if refusal is None:
+            raise
+        log_error("DiskError", refusal, log_format)
+        sys.exit(1)
     sys.exit(0)
 
 

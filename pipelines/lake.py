@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from features.files import flush
 from pipelines.books import note_written
 from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
-from pipelines.files import flush, write_whole
+from pipelines.files import write_whole
 from pipelines.manifest import MANIFEST, DataFile, Manifest, sha256_of
 from pipelines.parquet import settle_encodings
 
@@ -121,6 +122,7 @@ class Lake:
                 flush(path)
                 path.replace(folder / file.name)
                 files.append(file)
+            flush(folder)
             manifest = Manifest(
                 table=table,
                 ds=str(ds) if ds else None,

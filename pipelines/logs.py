@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Fields: TypeAlias = Mapping[str, str]
@@ -81,13 +82,12 @@ def current_fields() -> Fields:
     return dict(_fields)
 
 
-def log_error(error: Exception, log_format: str) -> None:
-    """Say in one readable line why the command ends."""
-    name = type(error).__name__
+def log_error(name: str, text: str, log_format: str) -> None:
+    """Say in one readable line why the command ends: the kind of error, and what it says."""
     if log_format == "json":
-        structlog.get_logger().error(str(error), error=name)
+        structlog.get_logger().error(text, error=name)
     else:
-        Console(stderr=True).print(f"[bold red]error:[/] {name}: {error}", soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]error:[/] {name}: {escape(text)}", soft_wrap=True)
 
 
 def _short(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -47,6 +47,7 @@ def train(settings: Settings, ds: date, model: str) -> None:
     Raises:
         NotValidatedError: the training set has not passed its gate, or was not encoded since.
         UnknownModelError: there is no such model.
+        BusyError: another process trains it on the same days now.
         DivergedError: the loss became NaN or infinite.
     """
     if not leads():

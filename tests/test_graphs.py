@@ -21,11 +21,11 @@ DATASET = yaml.safe_load((CHECKOUT / "params.yaml").read_text())["dataset"]
 TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 # Code that moves results about without deciding them; stages do not run again when it changes.
 PLUMBING = {
-    "features.declarations.errors", "features.declarations.names",
-    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors",
-    "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest", "pipelines.parquet",
-    "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages", "pipelines.verdicts",
-    "training",
+    "features.declarations.errors", "features.declarations.names", "features.files",
+    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.disk",
+    "pipelines.errors", "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest",
+    "pipelines.parquet", "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages",
+    "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
 DECLARED_IN_THE_DATA = {"train", "evaluate", "promote"}

@@ -7,11 +7,15 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from features.files import sole_owner
+from training.errors import BusyError
 
 
 def identity_of(**facts: object) -> str:
@@ -30,6 +34,22 @@ class Checkpoint:
     def __init__(self, path: Path, identity: str) -> None:
         self._path = path
         self._identity = identity
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Let no other process save, continue or remove the state until the block ends.
+
+        Raises:
+            BusyError: another one does so now.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(sole_owner(self._path.with_suffix(".lock"), wait=False))
+            except BlockingIOError:
+                raise BusyError(
+                    f"another process is training into {self._path}; wait until it has ended, or stop it"
+                ) from None
+            yield
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the stored state; a kill at any instant leaves the old one or the new one."""

@@ -13,6 +13,10 @@ class ModelSettingsError(GatehouseError):
     """A model's own settings name something it does not know, or a value it cannot work with."""
 
 
+class BusyError(GatehouseError):
+    """Another process trains the same model on the same days."""
+
+
 class DivergedError(GatehouseError):
     """The loss became NaN or infinite."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -49,6 +50,9 @@ def run(
 
     Returns:
         The model's card.
+
+    Raises:
+        BusyError: another process trains this model with the same checkpoints now.
     """
     use_available_cores()
     where = find_device(device)
@@ -68,34 +72,35 @@ def run(
             torch=torch.__version__,
         ),
     )
-    with joined(where):
-        curve = train(
-            model, source, config,
-            device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
-        )  # fmt: skip
-    best = min(curve, key=lambda point: point.validation_loss)
-    card = Card(
-        model=name,
-        dataset=dataset,
-        service=spec.service,
-        columns=tuple(sorted(spec.columns)),
-        tasks=spec.tasks,
-        days=source.days,
-        rows={split: source.rows(split) for split in source.days},
-        data=source.fingerprint,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        epochs=len(curve),
-        best_epoch=best.epoch,
-        validation_loss=round(best.validation_loss, 6),
-        validation_auc={
-            task: None if math.isnan(area) else round(area, 6)
-            for task, area in zip(spec.tasks, best.auc, strict=True)
-        },
-        licence=licence,
-    )
-    if not leads():
+    with checkpoint.owned() if leads() else nullcontext():
+        with joined(where):
+            curve = train(
+                model, source, config,
+                device=where, checkpoint=checkpoint, watcher=watcher, checkpoint_steps=checkpoint_steps,
+            )  # fmt: skip
+        best = min(curve, key=lambda point: point.validation_loss)
+        card = Card(
+            model=name,
+            dataset=dataset,
+            service=spec.service,
+            columns=tuple(sorted(spec.columns)),
+            tasks=spec.tasks,
+            days=source.days,
+            rows={split: source.rows(split) for split in source.days},
+            data=source.fingerprint,
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            epochs=len(curve),
+            best_epoch=best.epoch,
+            validation_loss=round(best.validation_loss, 6),
+            validation_auc={
+                task: None if math.isnan(area) else round(area, 6)
+                for task, area in zip(spec.tasks, best.auc, strict=True)
+            },
+            licence=licence,
+        )
+        if not leads():
+            return card
+        predictions = score(model, source.batches("test", BATCH_SIZE, where))
+        write_model(target, model, source.encoder, config, card, curve, predictions)
+        checkpoint.remove()
         return card
-    predictions = score(model, source.batches("test", BATCH_SIZE, where))
-    write_model(target, model, source.encoder, config, card, curve, predictions)
-    checkpoint.remove()
-    return card

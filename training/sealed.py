@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from features.declarations.errors import GatehouseError
+from features.files import flush, sole_owner, swap
 
 HASHES = "hashes.json"
 # A pickle runs code when it is loaded, so a model consists of formats that only hold data.
@@ -26,25 +25,22 @@ class SealError(GatehouseError):
 def sealed_folder(target: Path) -> Iterator[Path]:
     """An empty folder to write files into; it takes the place of `target` if the block succeeds.
 
-    `hashes.json` (file name to SHA-256) is added. A reader sees the old folder or the new one, or, for
-    the instant between two renames, none; never a half-written one.
+    `hashes.json` (file name to SHA-256) is added. A reader sees the old folder or the new one, never a
+    half-written one. Who writes the same folder meanwhile is waited for.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    staging.mkdir()
-    try:
-        yield staging
-        hashes = {path.name: _sha256(path) for path in sorted(staging.iterdir())}
-        (staging / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
-        for path in staging.iterdir():
-            _flush_to_disk(path)
-        retired = staging.with_name(f"{staging.name}.old")
-        if target.exists():
-            target.rename(retired)
-        staging.rename(target)
-        shutil.rmtree(retired, ignore_errors=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    staging = target.parent / f".{target.name}.draft"
+    with sole_owner(staging.with_suffix(".lock")):
+        shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+        staging.mkdir()
+        try:
+            yield staging
+            hashes = {path.name: _sha256(path) for path in sorted(staging.iterdir())}
+            (staging / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+            for path in (*staging.iterdir(), staging):
+                flush(path)
+            swap(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def fingerprint(folder: Path) -> str:
@@ -94,8 +90,3 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.files import write_whole
 
 RECEIPT = "served.json"
 
@@ -55,9 +56,7 @@ class Served(BaseModel):
 
 def write_receipt(state: Path, served: Served) -> None:
     """Leave a copy of what is served in the folder `state`, for DVC and the report."""
-    draft = state / f".{RECEIPT}.{uuid.uuid4().hex}"
-    draft.write_text(served.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(state / RECEIPT)
+    write_whole(state / RECEIPT, (served.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_receipt(state: Path) -> Served | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from features.declarations.errors import GatehouseError
 from features.declarations.names import checked_name
-from pipelines.children import git
 from pipelines.errors import PublishError
 from pipelines.registry.download import fetch
 from pipelines.registry.production import assign, in_production, way_back
@@ -29,7 +28,7 @@ def promote(settings: Settings, reference: str) -> Version:
     with registry.clone() as clone:
         version = resolve(clone, reference)
         if version != in_production(clone, version.model):
-            _move(clone, version, back=False)
+            _move(registry, clone, version, back=False)
         return version
 
 
@@ -65,11 +64,11 @@ def rollback(settings: Settings, model: str, to: str | None = None) -> tuple[Ver
                 f"{version.tag} was not in production before {present.tag}, {known} was; "
                 f"`gatehouse models promote {version.tag}` moves it there all the same"
             )
-        _move(clone, version, back=True)
+        _move(registry, clone, version, back=True)
         return present, version
 
 
-def _move(clone: Path, version: Version, *, back: bool) -> None:
+def _move(registry: Registry, clone: Path, version: Version, *, back: bool) -> None:
     """Push the tag that puts `version` into production, once its files have been fetched and verified."""
     try:
         with tempfile.TemporaryDirectory(prefix="gatehouse-check-", ignore_cleanup_errors=True) as folder:
@@ -78,7 +77,7 @@ def _move(clone: Path, version: Version, *, back: bool) -> None:
         raise PublishError(f"{version.tag} cannot be put into production: {error}") from error
     tag = assign(clone, version, back=back)
     try:
-        git("push", "--quiet", "origin", f"refs/tags/{tag}", cwd=clone)
+        registry.push(clone, f"refs/tags/{tag}")
     except PublishError as error:
         raise PublishError(
             f"production stays where it is: somebody else may have moved it at this moment. Look at "

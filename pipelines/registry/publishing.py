@@ -69,7 +69,7 @@ def add_version(registry: Registry, trained: Path, publication: Publication) -> 
             if attempt == 0:
                 _require_fetchable(clone, version)
             try:
-                git("push", "--quiet", "--atomic", "origin", "HEAD", *refs, cwd=clone)
+                registry.push(clone, "HEAD", *refs)
                 return Outcome(version, True, in_production(clone, model))
             except PublishError as error:
                 refused = error

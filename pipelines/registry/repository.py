@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from pipelines.children import git, without_credentials
 from pipelines.errors import PublishError, SettingsError
 from pipelines.settings import Settings
 
 REMOTE = "storage"
+LOCK_SECONDS = 60
+"""A push that takes longer than this is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,27 @@ class Registry:
             if self.remote is not None and (clone / ".dvc").is_dir():
                 (clone / ".dvc" / "config.local").write_text(remote_section(self.remote), encoding="utf-8")
             yield clone
+
+    def push(self, clone: Path, *refs: str) -> None:
+        """Push all of `refs` from a clone of the registry, or none.
+
+        Raises:
+            PublishError: git refused it.
+        """
+        with self._alone():
+            git("push", "--quiet", "--atomic", "origin", *refs, cwd=clone)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """In the default registry one push at a time; what git has locked there now, a killed push left."""
+        if self.local is None:
+            yield
+            return
+        with FileLock(self.local / "push.lock", timeout=LOCK_SECONDS):
+            bare = Path(self.url)
+            for lock in (*bare.glob("*.lock"), *(bare / "refs").rglob("*.lock")):
+                lock.unlink(missing_ok=True)
+            yield
 
     def __str__(self) -> str:
         return without_credentials(self.url)

@@ -151,3 +151,11 @@ def test_publish_leaves_nothing_when_the_registry_refuses_the_push(copied: Setti
     with pytest.raises(PublishError, match=r"run `gatehouse publish` again .*tags are frozen"):
         publish(copied, DS)
     assert _tags(copied) == before
+
+
+def test_publish_goes_on_when_a_killed_push_has_left_git_locked(copied: Settings) -> None:
+    bare = Path(Registry.of(copied).url)
+    for lock in ("refs/heads/main.lock", "packed-refs.lock"):
+        (bare / lock).touch()
+    write_passed(copied, "new weights")
+    assert publish(copied, DS).name == "v4.0.0"

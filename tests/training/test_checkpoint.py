@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from training.checkpoint import Checkpoint, identity_of
+from training.errors import BusyError
 
 
 def test_load_gives_back_the_newest_state(tmp_path: Path):
@@ -56,3 +57,12 @@ def test_identity_changes_with_any_fact():
     assert identity_of(**facts) == identity_of(data="abc", config={"lr": 0.1})
     assert identity_of(**facts) != identity_of(**facts | {"data": "abd"})
     assert identity_of(**facts) != identity_of(**facts | {"config": {"lr": 0.2}})
+
+
+def test_owned_refuses_a_second_process_and_leaves_nothing_behind(tmp_path: Path):
+    checkpoint = Checkpoint(tmp_path / "run.pt", "a")
+    with checkpoint.owned(), pytest.raises(BusyError, match=r"run\.pt"), checkpoint.owned():
+        pass
+    with checkpoint.owned():
+        pass
+    assert list(tmp_path.iterdir()) == []
