@@ -13,9 +13,11 @@ from dags.runs import start_run
 
 
 @task  # type: ignore[untyped-decorator]
-def parts(found: dict[str, Any]) -> list[str]:
-    """The day to train on: none, or the one that is served and has no model."""
-    return [found["retrain"]] if found["retrain"] else []
+def parts(found: dict[str, Any], ti: Any = None) -> list[str]:
+    """The day to train on: none, or the one that is served and has no model, unless training is at work."""
+    if not found["retrain"] or ti.get_dr_count("daily_retrain", states=["queued", "running"]):
+        return []
+    return [found["retrain"]]
 
 
 @task  # type: ignore[untyped-decorator]

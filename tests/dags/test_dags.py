@@ -302,13 +302,18 @@ def test_late_days_start_one_run_that_is_named_after_the_rows_that_were_found() 
     assert _started(start, part=part) == ("daily_features", "late__2026-01-02_2026-01-06__ab12", conf)
 
 
-def test_forgotten_day_starts_one_training_run() -> None:
+def test_forgotten_day_starts_one_training_run_when_none_is_at_work() -> None:
     from dags.housekeeping import parts, start
 
-    assert parts.function(found={"retrain": None}) == []
-    (forgotten,) = parts.function(found={"retrain": "2026-01-06"})
+    def forgotten(retrain: str | None, at_work: int) -> list[str]:
+        ti = SimpleNamespace(get_dr_count=lambda dag_id, states: at_work)
+        found: list[str] = parts.function(found={"retrain": retrain}, ti=ti)
+        return found
+
+    assert forgotten(None, 0) == forgotten("2026-01-06", 1) == []
+    (ds,) = forgotten("2026-01-06", 0)
     run = ("daily_retrain", "missed__2026-01-06", {"ds": "2026-01-06"})
-    assert _started(start, forgotten=forgotten) == run
+    assert _started(start, forgotten=ds) == run
 
 
 def test_housekeeping_runs_dry_when_asked_to(dags: dict[str, Any]) -> None:
