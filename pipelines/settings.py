@@ -114,6 +114,10 @@ class PromoteParams(_Strict):
     candidates: int = Field(default=500, ge=1)
     max_latency_ms: float = Field(default=250.0, gt=0.0)
 
+    def calibration_bound(self, scenario: str | None) -> float:
+        """How many times too much, or too little, may be predicted; None stands for all rows."""
+        return self.max_calibration if scenario is None else self.max_scenario_calibration
+
 
 class PublishParams(_Strict):
     model: str

@@ -27,7 +27,7 @@ def calibrations(rows: HeldOut, params: PromoteParams) -> Iterator[Calibration]:
             positives = int(labels.sum())
             ratio = _ratio(labels, rows.challenger[own, position])
             champion = None if rows.champion is None else _ratio(labels, rows.champion[own, position])
-            bound = calibration_bound(scenario, params)
+            bound = params.calibration_bound(scenario)
             enough = positives >= params.min_calibration_positives
             yield Calibration(
                 scenario=scenario,
@@ -40,11 +40,6 @@ def calibrations(rows: HeldOut, params: PromoteParams) -> Iterator[Calibration]:
                 if enough
                 else f"{positives} positives, fewer than {params.min_calibration_positives}",
             )
-
-
-def calibration_bound(scenario: str | None, params: PromoteParams) -> float:
-    """How many times too much, or too little, may be predicted."""
-    return params.max_calibration if scenario is None else params.max_scenario_calibration
 
 
 def _ratio(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipelines.promotion.calibration import calibration_bound
 from pipelines.promotion.verdict import Calibration, Champion, Difference, Scores
 from pipelines.settings import PromoteParams
 from training.evaluation import ModelMetrics
@@ -47,7 +46,7 @@ def of_calibrations(calibrations: Iterable[Calibration], params: PromoteParams) 
     """Where predicted and observed positives differ too much."""
     for own in calibrations:
         if not own.passed and own.challenger is not None:
-            bound = calibration_bound(own.scenario, params)
+            bound = params.calibration_bound(own.scenario)
             beside = "" if own.champion is None else f" (the champion: {own.champion:.3f})"
             yield (
                 f"{own.task} {place(own.scenario)} is predicted {own.challenger:.3f} times as often as it is "

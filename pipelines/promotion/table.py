@@ -16,7 +16,9 @@ def promotion_table(promotion: Promotion) -> Table:
     champion = promotion.champion.tag if promotion.champion else "no champion"
     outcome = "passed" if promotion.passed else "did not pass"
     title = f"{promotion.model} of {promotion.ds} against {champion}: {outcome}"
-    table = Table(title=title, show_header=bool(promotion.differences))
+    table = Table(title=title)
+    if not promotion.differences:
+        return table
     for name in ("scenario", "task", "metric"):
         table.add_column(name)
     for name in ("challenger", "gain", "interval"):

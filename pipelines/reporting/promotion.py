@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from pipelines.promotion.calibration import calibration_bound
 from pipelines.promotion.verdict import Champion, Difference, Promotion
 from pipelines.reporting.blocks import Block, Cell, Figure, Fold, Group, Note, Picture, Prose, Section, Table
 from pipelines.reporting.figures import Interval, interval_dots
@@ -144,7 +143,7 @@ def _calibrations(found: Promotion) -> Block:
 
 
 def _bounds(scenario: str | None, params: PromoteParams) -> str:
-    bound = calibration_bound(scenario, params)
+    bound = params.calibration_bound(scenario)
     return f"{1.0 / bound:.3f} to {bound:.3f}"
 
 

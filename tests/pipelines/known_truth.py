@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.lake import Lake
 from pipelines.settings import Settings
+from tests.homes import LENIENT
 from tests.pipelines.assembled import DS, PARAMS, encode, let_through, write_training_set
 from tests.training.rows import training_rows
 
@@ -23,7 +24,7 @@ def known_truth(home: Callable[..., Path], *, leak: bool = False, rows: int = 4_
 
     With `leak`, `LEAKING` says the label of the first task, though not for certain.
     """
-    params = PARAMS | {"train": PARAMS["train"] | {"models": {"pepnet": {}}}}
+    params = PARAMS | {"train": PARAMS["train"] | {"models": {"pepnet": {}}}, "promote": LENIENT}
     settings = Settings(home=home("simulated", **params), device="cpu")
     rng = np.random.default_rng(2)
     table = training_rows(settings.catalog, rows=rows)
