@@ -21,6 +21,7 @@ from pipelines.children import dvc, git, without_credentials
 from pipelines.errors import PublishError
 from pipelines.model_files import replaceable, verified_digest
 from pipelines.settings import Settings
+from training.sealed import SealError
 
 LATEST = "latest"
 PROD = "prod"
@@ -145,21 +146,42 @@ def production_reference(settings: Settings, model: str) -> str | None:
     Raises:
         PublishError: the registry cannot be reached.
     """
+    commits = _listed(settings, model)
+    found = _assigned({tag: commits[tag] for tag in commits if f"#{PROD}#" in tag}, _numbered(model, commits))
+    return found.tag if found else None
+
+
+def newest_reference(settings: Settings, model: str) -> str:
+    """The newest version, for example "pepnet@v3.0.0". It needs no clone.
+
+    Raises:
+        PublishError: the registry cannot be reached, or the model was never published.
+    """
+    known = _numbered(model, _listed(settings, model))
+    if not known:
+        raise PublishError(f"{Registry.of(settings)} has no model {model}; run `gatehouse publish` first")
+    return max(known, key=lambda version: version.number).tag
+
+
+def _listed(settings: Settings, model: str) -> dict[str, str]:
+    """The tags of `model` in the registry, each with its commit."""
     checked_name(model, "model")
     registry = Registry.of(settings)
     _require_begun(registry)
     words = git("ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd()).split()
-    commits = {
+    return {
         name.removeprefix("refs/tags/").removesuffix("^{}"): commit
         for commit, name in zip(words[::2], words[1::2], strict=True)
         if name.endswith("^{}")
     }
+
+
+def _numbered(model: str, commits: Mapping[str, str]) -> list[Version]:
+    """The versions among tags, without what only a clone tells of them."""
     numbered = {tag: _number(tag.removeprefix(f"{model}@")) for tag in commits}
-    known = [
+    return [
         Version(model, number, "", "", commits[tag]) for tag, number in numbered.items() if number is not None
     ]
-    found = _assigned({tag: commits[tag] for tag in commits if f"#{PROD}#" in tag}, known)
-    return found.tag if found else None
 
 
 def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
@@ -169,7 +191,8 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
         settings: say where the registry is.
         reference: "pepnet" or "pepnet@latest" for the newest version, "pepnet@v3.0.0" or
             "pepnet@v3" for that one.
-        into: target folder, ./NAME by default. An earlier pull there is replaced.
+        into: target folder, ./NAME by default. An earlier pull there is replaced, unless it holds the
+            very files, which are verified then and not fetched.
 
     Returns:
         The target folder.
@@ -186,6 +209,8 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     _require_begun(registry)
     with registry.clone() as clone:
         version = _chosen(clone, registry, model, wanted)
+        if _holds(target, version):
+            return target
         aside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -196,16 +221,12 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     return target
 
 
-def newest(settings: Settings, model: str) -> Version:
-    """The newest published version of a model.
-
-    Raises:
-        PublishError: the model was never published, or the registry cannot be reached.
-    """
-    registry = Registry.of(settings)
-    _require_begun(registry)
-    with registry.clone() as clone:
-        return _chosen(clone, registry, model, None)
+def _holds(folder: Path, version: Version) -> bool:
+    """Whether `folder` has exactly the files of `version`, from an earlier pull."""
+    try:
+        return verified_digest(folder) == version.digest
+    except (PublishError, SealError):
+        return False
 
 
 def fetch(clone: Path, version: Version, into: Path) -> None:

@@ -114,6 +114,7 @@ class Settings(BaseSettings):
         serve_rows: rows that a request to the service may ask for.
         serve_bytes: bytes that a request to the service may have.
         serve_rate: requests a second of one token to one worker of the service.
+        model_poll_seconds: between two questions of the service to the registry, which version to serve.
         request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
     """
@@ -132,6 +133,7 @@ class Settings(BaseSettings):
     serve_rows: int = Field(default=5_000, ge=1)
     serve_bytes: int = Field(default=1_048_576, ge=1)
     serve_rate: float = Field(default=1_000.0, gt=0.0)
+    model_poll_seconds: float = Field(default=5.0, gt=0.0)
     request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
     log_format: str = "text"
 

@@ -70,7 +70,7 @@ def lookup(body: LookupRequest, request: Request) -> Response:
 
 @asking.post("/v1/rank", response_model=RankResponse)
 def rank(body: RankRequest, request: Request) -> Response:
-    """Items ranked by the newest published model, with the features looked up here."""
+    """Items ranked by the model in production, which the answer names, with the features looked up here."""
     return _answers(request).rank(body, request.state.grant)
 
 

@@ -64,7 +64,14 @@ def serve_instead(store: FeatureStore, change: Callable[[Served], Served]) -> No
 def test_service_is_ready_when_every_view_is_served(url: str) -> None:
     assert ready(url) == (
         200,
-        {"ready": True, "reasons": [], "dataset": "kuairand-pure", "ds": "2022-05-08", "building": None},
+        {
+            "ready": True,
+            "reasons": [],
+            "dataset": "kuairand-pure",
+            "ds": "2022-05-08",
+            "building": None,
+            "model": None,
+        },
     )
 
 
