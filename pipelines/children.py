@@ -16,13 +16,13 @@ AUTHOR_EMAIL = "gatehouse@localhost"
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def git(*arguments: str, cwd: Path) -> str:
-    """Run git in `cwd` and return what it printed.
+def git(*arguments: str, cwd: Path, seconds: float | None = None) -> str:
+    """Run git in `cwd`, for so many seconds at most, and return what it printed.
 
     Raises:
-        PublishError: git failed; the message holds its last lines.
+        PublishError: git failed, and the message holds its last lines; or it took longer.
     """
-    return _run(("git", *arguments), f"git {arguments[0]}", cwd)
+    return _run(("git", *arguments), f"git {arguments[0]}", cwd, seconds)
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
@@ -40,11 +40,14 @@ def without_credentials(text: str) -> str:
     return _USERINFO.sub("", text)
 
 
-def _run(command: Sequence[str], shown: str, cwd: Path) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _run(command: Sequence[str], shown: str, cwd: Path, seconds: float | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise PublishError(f"`{shown}` was given up after {seconds:.0f} s") from None
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
         errors = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,10 +37,12 @@ class Follower:
 
     Args:
         settings: say where the registry is, and which model is served.
+        clock: seconds that only go forward.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
         self._model = checked_name(settings.params.publish.model, "model")
         self._pulled = settings.runs / "pulled"
         self.note = self._pulled / "wanted.json"
@@ -74,7 +76,7 @@ class Follower:
 
     def _make_ready(self, reference: str) -> None:
         """Fetch and verify a version, and want it; one that does not verify is noted as refused."""
-        if self._failed and self._failed[0] == reference and time.monotonic() < self._failed[1]:
+        if self._failed and self._failed[0] == reference and self._clock() < self._failed[1]:
             return
         folder = self._pulled / reference.replace("@", "-")
         try:
@@ -83,7 +85,7 @@ class Follower:
                 pull(self._settings, reference, folder)
             model = Model(reference=reference, folder=folder, digest=verified_digest(folder))
         except GatehouseError as error:
-            self._failed = (reference, time.monotonic() + _AGAIN)
+            self._failed = (reference, self._clock() + _AGAIN)
             self._wanted = self._wanted.model_copy(update={"refused": {reference: str(error)}})
             structlog.get_logger().error("model refused", model=reference, reason=str(error))
             return

@@ -27,6 +27,8 @@ LATEST = "latest"
 PROD = "prod"
 REMOTE = "storage"
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})(\.0\.0)?\Z")
+_ANSWER_SECONDS = 60.0
+"""A service asks for the tags again and again; a server that says nothing must not keep it from that."""
 _ASSIGNED = re.compile(r"#(0|[1-9][0-9]{0,8})\Z")
 
 
@@ -168,7 +170,10 @@ def _listed(settings: Settings, model: str) -> dict[str, str]:
     checked_name(model, "model")
     registry = Registry.of(settings)
     _require_begun(registry)
-    words = git("ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd()).split()
+    listed = git(
+        "ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd(), seconds=_ANSWER_SECONDS
+    )
+    words = listed.split()
     return {
         name.removeprefix("refs/tags/").removesuffix("^{}"): commit
         for commit, name in zip(words[::2], words[1::2], strict=True)
