@@ -53,6 +53,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, wall_clock:
         SettingsError: without tokens the address must be this machine's own.
         TokenError: the file of tokens is missing or damaged.
     """
+    from features.serving.web.slow import Impatient
+
     _require_safe(settings, host)
 
     def run() -> int:
@@ -61,6 +63,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, wall_clock:
             config = uvicorn.Config(
                 make,
                 factory=True,
+                http=Impatient,
+                ws="none",  # there is no WebSocket, so nobody need knock at one
                 host=host,
                 port=port,
                 workers=workers,

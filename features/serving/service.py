@@ -84,7 +84,7 @@ def make_app(configuration: Configuration) -> FastAPI:
         configuration.notes,
     )
     # The last one added is the first that a request meets.
-    app.add_middleware(BodyLimit, limit=configuration.limits.body)
+    app.add_middleware(BodyLimit, limits=configuration.limits)
     app.add_middleware(Door, tokens=configuration.tokens, buckets=Buckets(configuration.limits.rate))
     endpoints = frozenset(path for path in app.openapi()["paths"])
     app.add_middleware(Measured, metrics=metrics, endpoints=endpoints)

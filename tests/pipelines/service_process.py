@@ -32,11 +32,11 @@ def command(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[s
             text=True,
         )
     try:
-        wait_until(lambda: _LISTENS.search(log.read_text()) or process.poll() is not None, 60)
+        wait_until(lambda: _LISTENS.search(log.read_text()) or process.poll() is not None, 120)
         listens = _LISTENS.search(log.read_text())
         assert listens, log.read_text()
         url = listens[1]
-        wait_until(lambda: ready(url) or process.poll() is not None, 60)
+        wait_until(lambda: ready(url) or process.poll() is not None, 120)
         yield url, process
     finally:
         if process.poll() is None:

@@ -35,6 +35,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No token, or an unknown one.",
         403: "The token is not for this.",
         404: "There is no such service, view or feature.",
+        408: "The body took too long to arrive.",
         413: "The body is too large.",
         422: "The request cannot be understood, or asks for too many rows.",
         429: "The token's rate is used up; see Retry-After.",
@@ -44,7 +45,9 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 asking = APIRouter(
-    dependencies=[_BEARER], responses=_refusals(400, 401, 403, 404, 413, 422, 429, 503), tags=["features"]
+    dependencies=[_BEARER],
+    responses=_refusals(400, 401, 403, 404, 408, 413, 422, 429, 503),
+    tags=["features"],
 )
 health = APIRouter(tags=["health"])
 
