@@ -6,12 +6,12 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.declarations.catalog import Catalog
 from features.declarations.catalogs import DATASETS, find_catalog
+from features.declarations.yaml_file import read_yaml
 from pipelines.days import DAY, Days
 from pipelines.errors import SettingsError
 from training.config import TrainConfig
@@ -146,13 +146,11 @@ class Settings(BaseSettings):
         """
         path = self.home / "params.yaml"
         try:
-            params = Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            params = Params.model_validate(read_yaml(path, SettingsError))
         except FileNotFoundError:
             raise SettingsError(
                 f"no params.yaml in {self.home}; set GATEHOUSE_HOME to a folder with one"
             ) from None
-        except yaml.YAMLError as error:
-            raise SettingsError(f"{path} is not valid YAML: {error}") from error
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"{path}: {wrong}") from error
