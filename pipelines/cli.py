@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from features.declarations.errors import GatehouseError
 from pipelines.days import Days
+from pipelines.errors import SettingsError
 from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -311,7 +315,7 @@ def pull(
 
     console = Console()
     folder = pull(Settings(), reference, into)
-    console.print(f"{reference} is in [bold]{folder}[/bold], every hash verified")
+    console.print(f"{reference} is in [bold]{escape(str(folder))}[/bold], every hash verified")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -352,13 +356,29 @@ def main() -> NoReturn:
     """Run the command line; the project's own errors end in one readable line, not a traceback."""
     from pipelines.console import configure_logging
 
-    configure_logging(Settings().log_format)
     try:
+        configure_logging(_environment().log_format)
         app()
-    except GatehouseError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {type(error).__name__}: {error}", soft_wrap=True)
-        sys.exit(error.exit_code)
+    except (GatehouseError, OSError, UnicodeError) as error:
+        text = f" {type(error).__name__}: {' / '.join(str(error).splitlines())}"
+        Console(stderr=True).print(Text.assemble(("error:", "bold red"), text), soft_wrap=True)
+        sys.exit(error.exit_code if isinstance(error, GatehouseError) else 1)
     sys.exit(0)
+
+
+def _environment() -> Settings:
+    """The settings, before anything is done with them.
+
+    Raises:
+        SettingsError: a variable of the environment has a value that it cannot have.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"GATEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(f"the environment: {wrong}") from None
 
 
 if __name__ == "__main__":  # for torchrun, which starts modules

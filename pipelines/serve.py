@@ -142,7 +142,7 @@ def _is_loopback(host: str) -> bool:
     """Whether every address of `host` is this machine's own."""
     try:
         found = {str(address[0]) for *_, address in socket.getaddrinfo(host or None, None)}
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise SettingsError(f"--host {host} is no address: {error}") from error
     return bool(host) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
