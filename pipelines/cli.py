@@ -360,7 +360,8 @@ def main() -> NoReturn:
         configure_logging(_environment().log_format)
         app()
     except (GatehouseError, OSError, UnicodeError) as error:
-        text = f" {type(error).__name__}: {' / '.join(str(error).splitlines())}"
+        line = f" {type(error).__name__}: {' / '.join(str(error).splitlines())}"
+        text = line.encode(errors="backslashreplace").decode()  # an argument may be bytes that are no text
         Console(stderr=True).print(Text.assemble(("error:", "bold red"), text), soft_wrap=True)
         sys.exit(error.exit_code if isinstance(error, GatehouseError) else 1)
     sys.exit(0)

@@ -86,22 +86,9 @@ writes = st.lists(
 
 # What a query, a pattern, a path or a separator might take for its own.
 HOSTILE = (
-    "'; DROP TABLE early; --",
-    '"',
-    "*",
-    "?",
-    "[a-z]",
-    "../..",
-    "a:b",
-    "1:a:",
-    ":",
-    "\n",
-    "\0",
-    "{a}",
-    "$1",
-    "%",
-    "",
-)
+    "'; DROP TABLE early; --", '"', "*", "?", "[a-z]", "../..", "a:b", "1:a:", ":", "\n", "\0", "{a}", "$1",
+    "%", "",
+)  # fmt: skip
 ids = st.sampled_from(HOSTILE) | st.text(max_size=4)
 
 
@@ -119,8 +106,6 @@ def test_ids_of_any_characters_come_back_as_themselves_and_touch_no_other_row(
     assert rows == [{"count": place} for place in range(len(written))]
     assert found(shared, (PAIRS,), others) == [[None] * len(others)]
     assert found(shared, (VIEWS[0],), (*keys, "neighbour"))[0][-1] == {"clicks": 7.0, "name": "stays"}
-    shared.clear()
-    assert found(shared, (PAIRS,), written) == [[None] * len(written)]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
