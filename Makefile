@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick chaos lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
+.PHONY: help demo test test-quick chaos lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock sbom clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -79,6 +79,13 @@ lock: ## resolve requirements.in anew into requirements.lock
 	.lock-venv/bin/pip install --quiet -r requirements.in
 	.lock-venv/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .lock-venv
+	$(MAKE) sbom
+
+sbom: ## write docs/sbom.json, the lock as CycloneDX, which scanners of known weaknesses read
+	rm -rf .sbom-venv && python3 -m venv .sbom-venv
+	.sbom-venv/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	.sbom-venv/bin/cyclonedx-py requirements --output-reproducible --output-file docs/sbom.json requirements.lock
+	rm -rf .sbom-venv
 
 clean: ## remove everything the road wrote; downloads in raw/ stay
 	rm -rf lake feast models evaluation promotion registry reports runs airflow .dvc/cache .dvc/tmp dvc.lock

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.errors import PublishError
@@ -17,13 +17,15 @@ _REASONS = ("error:", "fatal:", "! [", "remote:")  # of git and DVC, and of a re
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def git(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
-    """Run git in `cwd`, with `environment` besides its own, and return what it printed.
+def git(
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, seconds: float | None = None
+) -> str:
+    """Run git in `cwd`, with `environment` besides its own, for so many seconds; return what it printed.
 
     Raises:
-        PublishError: git failed; the message holds its last lines.
+        PublishError: git failed, and the message holds its last lines; or it took longer.
     """
-    return _run(("git", *arguments), f"git {arguments[0]}", cwd, environment or {})
+    return _run(("git", *arguments), f"git {arguments[0]}", cwd, environment or {}, seconds)
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
@@ -43,11 +45,20 @@ def without_credentials(text: str) -> str:
     return _USERINFO.sub("", text)
 
 
-def _run(command: Sequence[str], shown: str, cwd: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env=_environment() | environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _run(
+    command: Sequence[str],
+    shown: str,
+    cwd: Path,
+    environment: Mapping[str, str],
+    seconds: float | None = None,
+) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env={**_environment(), **environment}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise PublishError(f"`{shown}` was given up after {seconds:.0f} s") from None
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
         errors = [line for line in map(str.strip, lines) if line.lower().startswith(_REASONS)]

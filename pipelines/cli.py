@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from features.declarations.errors import GatehouseError
 from pipelines.days import Days
+from pipelines.errors import SettingsError
 from pipelines.models_cli import models
 from pipelines.settings import Settings
 
@@ -407,20 +409,36 @@ def main() -> NoReturn:
     from pipelines.disk import refusal_of_disk
     from pipelines.logs import configure_logging, log_error
 
-    log_format = Settings().log_format
-    configure_logging(log_format)
+    log_format = "text"
     try:
+        log_format = _environment().log_format
+        configure_logging(log_format)
         app()
-    except GatehouseError as error:
-        log_error(type(error).__name__, str(error), log_format)
-        sys.exit(error.exit_code)
+    except (GatehouseError, UnicodeError) as error:
+        log_error(error, str(error), log_format)
+        sys.exit(error.exit_code if isinstance(error, GatehouseError) else 1)
     except Exception as error:
         refusal = refusal_of_disk(error)
-        if refusal is None:
+        if refusal is None and not isinstance(error, OSError):
             raise
-        log_error("DiskError", refusal, log_format)
+        log_error(error, refusal or str(error), log_format)
         sys.exit(1)
     sys.exit(0)
+
+
+def _environment() -> Settings:
+    """The settings, before anything is done with them.
+
+    Raises:
+        SettingsError: a variable of the environment has a value that it cannot have.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"GATEHOUSE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(f"the environment: {wrong}") from None
 
 
 if __name__ == "__main__":  # for torchrun, which starts modules

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import structlog
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Fields: TypeAlias = Mapping[str, str]
@@ -82,12 +82,16 @@ def current_fields() -> Fields:
     return dict(_fields)
 
 
-def log_error(name: str, text: str, log_format: str) -> None:
-    """Say in one readable line why the command ends: the kind of error, and what it says."""
+def log_error(error: Exception, text: str, log_format: str) -> None:
+    """Say in one readable line why the command ends: `text`, of that error."""
+    name = type(error).__name__
+    said = " / ".join(text.splitlines())
+    said = said.encode(errors="backslashreplace").decode()  # an argument may be bytes that are no text
     if log_format == "json":
-        structlog.get_logger().error(text, error=name)
+        structlog.get_logger().error(said, error=name)
     else:
-        Console(stderr=True).print(f"[bold red]error:[/] {name}: {escape(text)}", soft_wrap=True)
+        line = Text.assemble(("error:", "bold red"), f" {name}: {said}")
+        Console(stderr=True).print(line, soft_wrap=True)
 
 
 def _short(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

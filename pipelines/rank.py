@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.markup import escape
 from rich.table import Table
 
 from features.declarations.entities import ITEM
@@ -33,9 +34,9 @@ def print_lookup(settings: Settings, user: str, scenario: str, items: Sequence[s
     table = Table(title=f"{service}, as of {lookup.served().instant:%Y-%m-%d %H:%M} UTC")
     table.add_column("feature")
     for item in items:
-        table.add_column(f"item {item}", justify="right")
+        table.add_column(escape(f"item {item}"), justify="right")
     for name, values in found.columns.items():
-        table.add_row(name, *(_shown(value) for value in values))
+        table.add_row(name, *(escape(_shown(value)) for value in values))
     console.print(table)
     console.print(_statuses(found))
 
@@ -72,7 +73,7 @@ def _ranking(settings: Settings, ranking: Ranking, title: str) -> Table:
     """The best items with their scores and a few of the features they were ranked by."""
     of_items = next(view for view in settings.catalog.aggregates if view.keys == (ITEM,))
     item_features = [f"{of_items.name}__{feature.name}" for feature in of_items.features[-SHOWN_FEATURES:]]
-    table = Table(title=title)
+    table = Table(title=escape(title))
     table.add_column("#", justify="right")
     table.add_column("item", justify="right")
     for task in ranking.tasks:
@@ -83,8 +84,8 @@ def _ranking(settings: Settings, ranking: Ranking, title: str) -> Table:
     for place, (item, scores, index) in enumerate(
         zip(ranking.items, ranking.scores, ranking.order, strict=True), start=1
     ):
-        shown = (_shown(columns[name][index]) for name in item_features)
-        table.add_row(str(place), item, *(f"{value:.3f}" for value in scores), *shown)
+        shown = (escape(_shown(columns[name][index])) for name in item_features)
+        table.add_row(str(place), escape(item), *(f"{value:.3f}" for value in scores), *shown)
     return table
 
 

@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from pipelines.errors import PublishError, SettingsError
+from pipelines.errors import SettingsError
+from pipelines.follow import following, read_wanted
 from pipelines.foreground import run_until_interrupted
 from pipelines.logs import configure_logging
-from pipelines.registry import newest, pull
 from pipelines.settings import Settings
 
 _GRACE = 30
@@ -37,13 +36,13 @@ class Worker:
     Attributes:
         settings: where things are.
         wall_clock: whether ages are judged by the time of the day, not by the served snapshot.
-        model: reference and folder of the model that ranks; None without one.
+        wanted: where it is noted which model is to rank; see pipelines.follow.
         metrics: where all workers keep their counts; None where there is a single one.
     """
 
     settings: Settings
     wall_clock: bool
-    model: tuple[str, Path] | None
+    wanted: Path
     metrics: Path | None
 
 
@@ -54,15 +53,18 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, wall_clock:
         SettingsError: without tokens the address must be this machine's own.
         TokenError: the file of tokens is missing or damaged.
     """
+    from features.serving.web.slow import Impatient
+
     _require_safe(settings, host)
-    model = _newest_model(settings)
 
     def run() -> int:
-        with _shared_metrics(workers) as metrics:
-            make = partial(make_worker_app, Worker(settings, wall_clock, model, metrics))
+        with _shared_metrics(workers) as metrics, following(settings) as wanted:
+            make = partial(make_worker_app, Worker(settings, wall_clock, wanted, metrics))
             config = uvicorn.Config(
                 make,
                 factory=True,
+                http=Impatient,
+                ws="none",  # there is no WebSocket, so nobody need knock at one
                 host=host,
                 port=port,
                 workers=workers,
@@ -87,7 +89,6 @@ def make_worker_app(worker: Worker) -> Any:
     from features.serving.guard import Patience
     from features.serving.service import Configuration, make_app
     from features.serving.web.limits import Limits
-    from features.serving.web.lookups import Model
     from features.serving.web.tokens import Tokens
     from features.store import open_store
 
@@ -101,7 +102,7 @@ def make_worker_app(worker: Worker) -> Any:
             patience=Patience(),
             limits=Limits(settings.serve_bytes, settings.serve_rows, settings.serve_rate),
             tokens=Tokens(settings.tokens) if settings.tokens else None,
-            model=Model(*worker.model) if worker.model else None,
+            wanted=partial(read_wanted, worker.wanted),
             notes=_request_log(settings),
             metrics=worker.metrics,
         )
@@ -141,20 +142,9 @@ def _is_loopback(host: str) -> bool:
     """Whether every address of `host` is this machine's own."""
     try:
         found = {str(address[0]) for *_, address in socket.getaddrinfo(host or None, None)}
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise SettingsError(f"--host {host} is no address: {error}") from error
     return bool(host) and all(ipaddress.ip_address(address).is_loopback for address in found)
-
-
-def _newest_model(settings: Settings) -> tuple[str, Path] | None:
-    """Reference and folder of the newest published model; None, and a log line, where there is none."""
-    try:
-        reference = newest(settings, settings.params.publish.model).tag
-        folder = settings.runs / "pulled" / reference.replace("@", "-")
-        return reference, pull(settings, reference, folder)
-    except PublishError as error:
-        structlog.get_logger().warning("serving without a model", reason=str(error))
-        return None
 
 
 def _request_log(settings: Settings) -> Any:

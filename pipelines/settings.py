@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.declarations.catalog import Catalog
 from features.declarations.catalogs import DATASETS, find_catalog
+from features.declarations.yaml_file import read_yaml
 from pipelines.days import DAY, Days
 from pipelines.errors import SettingsError
 from training.config import TrainConfig
@@ -183,6 +183,7 @@ class Settings(BaseSettings):
         serve_rows: rows that a request to the service may ask for.
         serve_bytes: bytes that a request to the service may have.
         serve_rate: requests a second of one token to one worker of the service.
+        model_poll_seconds: between two questions of the service to the registry, which version to serve.
         request_log_share: share of requests that the service logs for `gatehouse consistency`, 0 to 1.
         log_format: "text" or "json".
         lineage: a folder for OpenLineage events, runs/DATASET/lineage by default; a URL that is sent them
@@ -203,6 +204,7 @@ class Settings(BaseSettings):
     serve_rows: int = Field(default=5_000, ge=1)
     serve_bytes: int = Field(default=1_048_576, ge=1)
     serve_rate: float = Field(default=1_000.0, gt=0.0)
+    model_poll_seconds: float = Field(default=5.0, gt=0.0)
     request_log_share: float = Field(default=0.0, ge=0.0, le=1.0)
     log_format: Literal["text", "json"] = "text"
     lineage: str | None = None
@@ -216,13 +218,11 @@ class Settings(BaseSettings):
         """
         path = self.home / "params.yaml"
         try:
-            params = Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            params = Params.model_validate(read_yaml(path, SettingsError))
         except FileNotFoundError:
             raise SettingsError(
                 f"no params.yaml in {self.home}; set GATEHOUSE_HOME to a folder with one"
             ) from None
-        except yaml.YAMLError as error:
-            raise SettingsError(f"{path} is not valid YAML: {error}") from error
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise SettingsError(f"{path}: {wrong}") from error

@@ -230,6 +230,9 @@ class Profile:
         checked_name(self.name, "profile")
         if len(self.keys) != 1:
             raise DeclarationError(f"profile {self.name} must have one key, got {len(self.keys)}")
+        names = [column.name for column in self.columns]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DeclarationError(f"profile {self.name} declares {', '.join(twice)} twice; once will do")
 
     @property
     def ttl(self) -> timedelta:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.declarations.catalog import Catalog, Service, Task, Volume
@@ -16,10 +15,11 @@ from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.groups import Profile, SequenceGroup, View
 from features.declarations.quantities import Quantity
 from features.declarations.windows import days
+from features.declarations.yaml_file import read_yaml
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LabelMapping(_Strict):
@@ -95,8 +95,8 @@ class Mapping(_Strict):
     quantities: dict[str, QuantityMapping] = {}
     users: ProfileMapping | None = None
     items: ProfileMapping | None = None
-    windows: tuple[int, ...] = Field(default=(1, 3, 7), min_length=1)  # days
-    sequence_length: int = Field(default=20, ge=1)
+    windows: tuple[Annotated[int, Field(le=36_525)], ...] = Field(default=(1, 3, 7), min_length=1)  # days
+    sequence_length: int = Field(default=20, ge=1, le=10_000)
     min_volume_ratio: float = 0.1
     max_volume_ratio: float = 5.0
 
@@ -104,11 +104,9 @@ class Mapping(_Strict):
 def load_mapping(path: Path) -> Mapping:
     """Read and check a mapping file; `DeclarationError` names the file and every wrong entry."""
     try:
-        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Mapping.model_validate(read_yaml(path, DeclarationError))
     except FileNotFoundError:
         raise DeclarationError(f"no mapping file at {path}; see docs/data-contract.md for one") from None
-    except yaml.YAMLError as error:
-        raise DeclarationError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise DeclarationError(f"{path} is not a valid mapping: {wrong}") from error

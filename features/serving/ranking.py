@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.serving.batch import FeatureBatch
+from features.serving.fit import require_fit
 from features.serving.lookup import FeatureLookup
 
 
@@ -41,7 +42,7 @@ class Ranker:
         look_up: makes the lookup of the feature service that it is given the name of.
 
     Raises:
-        ArtifactError: the folder holds no model that can be trusted.
+        ArtifactError: the folder holds no model that can be trusted, or its input is declared no longer.
         StoreError: the lookup cannot be made.
     """
 
@@ -50,6 +51,7 @@ class Ranker:
 
         self._model, self._encoder = load_model(folder)
         self.lookup = look_up(self._encoder.spec.service)
+        require_fit(self.lookup.catalog, self._encoder.spec)
 
     @property
     def tasks(self) -> tuple[str, ...]:

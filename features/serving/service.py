@@ -30,8 +30,9 @@ from features.serving.web.door import Door
 from features.serving.web.endpoints import asking, health
 from features.serving.web.errors import RefusedError
 from features.serving.web.limits import BodyLimit, Buckets, Limits
-from features.serving.web.lookups import Clock, Lookups, Model
+from features.serving.web.lookups import Clock, Lookups
 from features.serving.web.metrics import Measured, Metrics
+from features.serving.web.models import Models, Wanted
 from features.serving.web.online_features import OnlineFeatures
 from features.serving.web.replies import problem
 from features.serving.web.tokens import Tokens
@@ -51,7 +52,7 @@ class Configuration:
         patience: what to do about a store that does not answer.
         limits: bounds of a request.
         tokens: who may ask; None lets everybody in.
-        model: what ranks; None where no model is published.
+        wanted: says which model is to rank; it is asked again and again.
         notes: takes a sample of the answers; None without one.
         metrics: where the workers of one service keep their counts; None where there is a single one.
     """
@@ -62,7 +63,7 @@ class Configuration:
     patience: Patience = field(default_factory=Patience)
     limits: Limits = field(default_factory=Limits)
     tokens: Tokens | None = None
-    model: Model | None = None
+    wanted: Callable[[], Wanted] = Wanted
     notes: RequestNotes | None = None
     metrics: Path | None = None
 
@@ -77,13 +78,13 @@ def make_app(configuration: Configuration) -> FastAPI:
         OnlineFeatures(
             configuration.store, configuration.catalog.dataset, configuration.clock, configuration.patience
         ),
-        configuration.model,
+        Models(configuration.wanted, lookups, metrics),
         metrics,
         configuration.limits,
         configuration.notes,
     )
     # The last one added is the first that a request meets.
-    app.add_middleware(BodyLimit, limit=configuration.limits.body)
+    app.add_middleware(BodyLimit, limits=configuration.limits)
     app.add_middleware(Door, tokens=configuration.tokens, buckets=Buckets(configuration.limits.rate))
     endpoints = frozenset(path for path in app.openapi()["paths"])
     app.add_middleware(Measured, metrics=metrics, endpoints=endpoints)
@@ -113,10 +114,10 @@ async def _warm(app: FastAPI) -> AsyncIterator[None]:
     """Make the lookups and load the model before the first request, where something is served."""
     answers: Answers = app.state.answers
     await run_in_threadpool(answers.readiness)
-    if answers.model is not None:
-        with suppress(StoreError):  # readiness says why; the next request for a ranking tries again
-            await run_in_threadpool(answers.model.ranker, answers.lookups)
-    yield
+    with suppress(StoreError):  # readiness says why; the next request for a ranking tries again
+        await run_in_threadpool(answers.models.turn)
+    with answers.models.following():
+        yield
 
 
 def _invalid(request: Request, error: Any) -> Response:

@@ -59,7 +59,10 @@ def _matching(mapping: Path, pattern: str) -> list[Path]:
     """Files that match `pattern`, which is relative to the mapping file or absolute."""
     anchor = Path(pattern).anchor
     root = Path(anchor) if anchor else mapping.parent
-    files = sorted(path for path in root.glob(pattern.removeprefix(anchor)) if path.is_file())
+    try:
+        files = sorted(path for path in root.glob(pattern.removeprefix(anchor)) if path.is_file())
+    except (ValueError, NotImplementedError) as error:  # "**.csv", an empty text, a NUL
+        raise RawDataError(f"{mapping} names {pattern!r}, which is no path: {error}") from error
     if not files:
         raise RawDataError(f"{mapping} names {pattern}, but {root} has no such file; correct the path")
     return files

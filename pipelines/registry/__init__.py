@@ -6,8 +6,8 @@ model that is there now. See https://dvc.org/doc/gto for the tags.
 """
 
 from pipelines.registry.download import fetch, pull
-from pipelines.registry.production import PROD, in_production, production_reference
-from pipelines.registry.references import LATEST, newest, resolve
+from pipelines.registry.production import PROD, in_production, newest_reference, production_reference
+from pipelines.registry.references import LATEST, resolve
 from pipelines.registry.repository import REMOTE, Registry, require_begun
 from pipelines.registry.versions import Version, models, versions
 
@@ -20,7 +20,7 @@ __all__ = [
     "fetch",
     "in_production",
     "models",
-    "newest",
+    "newest_reference",
     "production_reference",
     "pull",
     "require_begun",

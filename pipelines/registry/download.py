@@ -14,6 +14,7 @@ from pipelines.registry.references import parse, resolve
 from pipelines.registry.repository import Registry, require_begun
 from pipelines.registry.versions import Version
 from pipelines.settings import Settings
+from training.sealed import SealError
 
 
 def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
@@ -22,7 +23,8 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     Args:
         settings: say where the registry is.
         reference: see `pipelines.registry.references`.
-        into: target folder, ./NAME by default. An earlier pull there is replaced.
+        into: target folder, ./NAME by default. An earlier pull there is replaced, unless it holds the
+            very files, which are verified then and not fetched.
 
     Returns:
         The target folder.
@@ -39,6 +41,8 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
     require_begun(registry)
     with registry.clone() as clone:
         version = resolve(clone, reference)
+        if _holds(target, version):
+            return target
         aside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -47,6 +51,14 @@ def pull(settings: Settings, reference: str, into: Path | None = None) -> Path:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def _holds(folder: Path, version: Version) -> bool:
+    """Whether `folder` has exactly the files of `version`, from an earlier pull."""
+    try:
+        return verified_digest(folder) == version.sealed
+    except (PublishError, SealError):
+        return False
 
 
 def fetch(clone: Path, version: Version, into: Path) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from features.declarations.names import checked_name
 from pipelines.children import git
+from pipelines.errors import PublishError
 from pipelines.registry.repository import Registry, require_begun
 from pipelines.registry.tags import find_tags, make_tag
-from pipelines.registry.versions import Version, number_of, versions
+from pipelines.registry.versions import Version, number_of, version_name, versions
 from pipelines.settings import Settings
 
 PROD = "prod"
 _COUNTED = re.compile(r"#(0|[1-9][0-9]{0,8})\Z")
 _BACK = "back"
+_ANSWER_SECONDS = 60.0
+"""A service asks for the tags again and again; a server that says nothing must not keep it from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,36 @@ def production_reference(settings: Settings, model: str) -> str | None:
     Raises:
         PublishError: the registry cannot be reached.
     """
+    return _reference(_listed(settings, model), model)
+
+
+def newest_reference(settings: Settings, model: str) -> str:
+    """The newest version, for example "pepnet@v3.0.0". It needs no clone.
+
+    Raises:
+        PublishError: the registry cannot be reached, or the model was never published.
+    """
+    numbers = [number_of(tag.removeprefix(f"{model}@")) for tag in _listed(settings, model)]
+    known = [number for number in numbers if number is not None]
+    if not known:
+        raise PublishError(f"{Registry.of(settings)} has no model {model}; run `gatehouse publish` first")
+    return f"{model}@{version_name(max(known))}"
+
+
+def _listed(settings: Settings, model: str) -> dict[str, str]:
+    """The annotated tags of `model` in the registry, each with its commit."""
     checked_name(model, "model")
     registry = Registry.of(settings)
     require_begun(registry)
-    words = git("ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd()).split()
-    commits = {
+    listed = git(
+        "ls-remote", "--tags", "--", registry.url, f"{model}[@#]*", cwd=Path.cwd(), seconds=_ANSWER_SECONDS
+    )
+    words = listed.split()
+    return {
         name.removeprefix("refs/tags/").removesuffix("^{}"): commit
         for commit, name in zip(words[::2], words[1::2], strict=True)
         if name.endswith("^{}")
     }
-    return _reference(commits, model)
 
 
 def _reference(commits: Mapping[str, str], model: str) -> str | None:

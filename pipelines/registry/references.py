@@ -7,9 +7,7 @@ from pathlib import Path
 from features.declarations.names import checked_name
 from pipelines.errors import PublishError
 from pipelines.registry.production import PROD, in_production
-from pipelines.registry.repository import Registry, require_begun
 from pipelines.registry.versions import Version, models, number_of, version_name, versions
-from pipelines.settings import Settings
 
 LATEST = "latest"
 
@@ -63,15 +61,3 @@ def parse(reference: str) -> tuple[str, int | str]:
             f"{reference!r} names no version; write {model}@{LATEST}, {model}@{PROD} or {model}@v3.0.0"
         )
     return model, number
-
-
-def newest(settings: Settings, model: str) -> Version:
-    """The newest published version of a model.
-
-    Raises:
-        PublishError: the model was never published, or the registry cannot be reached.
-    """
-    registry = Registry.of(settings)
-    require_begun(registry)
-    with registry.clone() as clone:
-        return resolve(clone, f"{model}@{LATEST}")

@@ -14,6 +14,8 @@ from features.serving.lookup import FeatureLookup
 from features.store import open_store
 from pipelines.lake import Lake
 from pipelines.manifest import MANIFEST, Manifest
+from pipelines.publication import PUBLICATION, Publication
+from pipelines.registry import Registry, Version, resolve
 from pipelines.settings import Settings
 from pipelines.verdicts import Verdict, write_verdict
 from training.sealed import SealError, fingerprint, verify
@@ -112,3 +114,14 @@ class Answers:
             values = column.tolist() if isinstance(column, np.ndarray) else column.to_pylist()
             digest.update(f"{name} {values!r}\n".encode())
         return batch.served.ds, digest.hexdigest()
+
+
+def newest_version(settings: Settings, model: str) -> Version:
+    """The newest version in the registry."""
+    with Registry.of(settings).clone() as clone:
+        return resolve(clone, model)
+
+
+def trained_digest(pulled: Path) -> str:
+    """SHA-256 of the hashes.json that training wrote, of a model that was pulled."""
+    return Publication.load(pulled / PUBLICATION).trained

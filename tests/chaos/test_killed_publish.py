@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.model_files import verified_digest
-from pipelines.registry import newest, pull
+from pipelines.registry import pull
 from pipelines.settings import Settings
 from tests.chaos.commands import Nursery, Steps, drawn, killed
 from tests.chaos.faults import Chaos, Fault
+from tests.chaos.states import newest_version, trained_digest
 from tests.homes import TINY, make_home
 from tests.pipelines.published_models import DS, write_model, write_verdict
 
@@ -77,20 +78,20 @@ def test_registry_has_no_new_version_or_a_whole_one_when_publish_is_killed(
         home = Path(shutil.copytree(publication.home, tmp_path / "home"))
         settings = Settings(home=home, raw=None)
         new = verified_digest(settings.models / MODEL / f"ds={DS}")
-        old = newest(settings, MODEL).digest
+        old = newest_version(settings, MODEL).digest
         try:
             place = numbers.choice(sorted(publication.steps))
             at = drawn(numbers, publication.steps[place])
             doomed = nursery.start_until(
                 home, "publish", steps=places(home)[place], at=at, environment=environment_of(home)
             )
-            killed(doomed, meanwhile=lambda: require(newest(settings, MODEL).digest in (old, new)))
+            killed(doomed, meanwhile=lambda: require(newest_version(settings, MODEL).digest in (old, new)))
             found = pull(settings, MODEL, tmp_path / "pulled")
-            require(verified_digest(found) in (old, new))
+            require(trained_digest(found) in (old, new))
             again = nursery.start(home, "publish", environment=environment_of(home))
             assert again.wait() == 0, again.said
-            require(verified_digest(pull(settings, MODEL, tmp_path / "pulled")) == new)
-            require(newest(settings, MODEL).number == 2)
+            require(trained_digest(pull(settings, MODEL, tmp_path / "pulled")) == new)
+            require(newest_version(settings, MODEL).number == 2)
         finally:
             shutil.rmtree(home)
 

@@ -13,12 +13,11 @@ from features.home import catalog_of
 from features.store import open_store
 from pipelines.days import DAY, Days
 from pipelines.model_files import verified_digest
-from pipelines.registry import newest
 from pipelines.settings import CHECKOUT, Settings
 from tests.chaos.commands import Command, Nursery
 from tests.chaos.faults import Chaos, Fault
 from tests.chaos.retraining import MODEL, Retraining
-from tests.chaos.states import Answers, files_of
+from tests.chaos.states import Answers, files_of, newest_version
 from tests.features.hand_made_lake import settings_of, write_lake
 from tests.homes import TINY, make_home
 from tests.pipelines import published_models
@@ -102,7 +101,7 @@ def test_one_version_is_added_when_two_publish_at_once(
         published_models.write_verdict(settings)
         both = [nursery.start(settings.home, "publish", environment=environment) for _ in range(2)]
         assert 0 in ended(*both)
-        version = newest(settings, "pepnet")
+        version = newest_version(settings, "pepnet")
         assert version.number == number
         assert version.digest == verified_digest(settings.models / "pepnet" / f"ds={published_models.DS}")
 

@@ -161,11 +161,11 @@ def _outcome(column: str, example: Example, **counts: int) -> FeatureOutcome:
     return FeatureOutcome(column=column, view=column.split("__")[0], counts=of_all, examples=examples)
 
 
-def write_model_of(settings: Settings, name: str) -> None:
+def write_model_of(settings: Settings, name: str, seed: int = 0) -> None:
     """A model whose weights are random and whose gates are open, with the curve of three epochs."""
     folder = encoded_folder(Lake(settings.lake), settings.params.features.service, DS)
     arrays = EncodedArrays(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     spec = arrays.encoder.spec
     model = build(name, spec, CONFIG)
     for gate_name, weights in model.named_parameters():

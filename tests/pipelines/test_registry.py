@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from features.declarations.errors import GatehouseError
 from pipelines.errors import PublishError
-from pipelines.registry import Registry, pull
+from pipelines.registry import Registry, production_reference, pull
 from pipelines.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -96,6 +97,17 @@ def test_pull_names_what_is_missing_when_the_storage_is_gone(copied: Settings, t
     with pytest.raises(PublishError, match="`dvc get` failed"):
         pull(copied, "pepnet", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_registry_that_accepts_and_says_nothing_is_given_up(
+    simulated_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.registry.production._ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/models.git"
+        silent = Settings(home=simulated_settings.home, registry=url)
+        with pytest.raises(PublishError, match=r"`git ls-remote` was given up"):
+            production_reference(silent, "pepnet")
 
 
 def test_errors_hide_the_token_when_the_registry_url_has_one(

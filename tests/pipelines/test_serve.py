@@ -8,10 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -26,13 +23,12 @@ from pipelines.serve import serve
 from pipelines.settings import Settings
 from tests.features.hand_made_lake import settings_of, write_lake
 from tests.features.serving.running import wait_until
+from tests.pipelines.service_process import GATEHOUSE, command
 
 pytestmark = pytest.mark.slow
 
-GATEHOUSE = Path(sys.executable).with_name("gatehouse")
 DAYS = Days(start=date(2022, 5, 6), end=date(2022, 5, 8))
 LOOKUP = {"service": "ranker_v1", "scenario": "scenario-1", "user": "user-0", "items": ["item-0"]}
-_LISTENS = re.compile(r"running on (http://[\d.]+:(\d+))")
 
 
 @pytest.fixture(scope="module")
@@ -41,31 +37,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lake(settings.lake, settings.catalog, DAYS, ids=3)
     materialize(settings, DAYS.end)
     return settings.home
-
-
-@contextmanager
-def command(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The URL and the process of `gatehouse serve`, ready."""
-    log = home / f"serve-{time.monotonic_ns()}.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [GATEHOUSE, "serve", "--port", "0", *arguments],
-            env={**os.environ, "GATEHOUSE_HOME": str(home), **environment},
-            stdout=stream,
-            stderr=stream,
-            text=True,
-        )
-    try:
-        wait_until(lambda: _LISTENS.search(log.read_text()) or process.poll() is not None, 60)
-        listens = _LISTENS.search(log.read_text())
-        assert listens, log.read_text()
-        url = listens[1]
-        wait_until(lambda: ready(url) or process.poll() is not None, 60)
-        yield url, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
 
 
 def test_request_that_is_being_answered_is_finished_when_the_service_is_stopped(home: Path) -> None:
@@ -85,13 +56,6 @@ def test_request_that_is_being_answered_is_finished_when_the_service_is_stopped(
             connection.sendall(body[20:])
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
         assert process.wait(30) == 0
-
-
-def ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/readyz", timeout=60).ok
-    except requests.ConnectionError:
-        return False  # the address is taken before the first worker listens
 
 
 def refused(port: int) -> bool:

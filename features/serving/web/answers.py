@@ -17,8 +17,9 @@ from features.serving.web.door import require, require_views
 from features.serving.web.errors import RefusedError
 from features.serving.web.feast_reply import feast_reply
 from features.serving.web.limits import Limits
-from features.serving.web.lookups import Lookups, Model
+from features.serving.web.lookups import Lookups
 from features.serving.web.metrics import Metrics
+from features.serving.web.models import Models
 from features.serving.web.online_features import OnlineFeatures, Plan
 from features.serving.web.replies import ARROW, arrow_reply, json_reply, json_values
 from features.serving.web.state import StoreState, readiness
@@ -38,7 +39,7 @@ class Answers:
     Attributes:
         lookups: the lookups of feature services.
         online_features: reads any features, for Feast's contract.
-        model: ranks; None where no model is published.
+        models: the model that ranks.
         metrics: counts what is answered.
         limits: bounds of a request.
         notes: takes a sample of the answers; None without one.
@@ -46,7 +47,7 @@ class Answers:
 
     lookups: Lookups
     online_features: OnlineFeatures
-    model: Model | None
+    models: Models
     metrics: Metrics
     limits: Limits
     notes: RequestNotes | None
@@ -84,12 +85,9 @@ class Answers:
             RefusedError: no model is published, or as in `lookup`.
             StoreError: nothing is served, or another data set is.
         """
-        if self.model is None:
-            raise RefusedError(
-                503, "no model is published; run `gatehouse publish`, then start the service anew"
-            )
         self._require_sensible(asked.items, asked.context)
-        ranker = self.model.ranker(self.lookups)
+        loaded = self.models.current()
+        ranker = loaded.ranker
         require(grant, ranker.lookup.service.name, rank=True)
         ranking = ranker.rank(
             scenario=asked.scenario,
@@ -106,7 +104,7 @@ class Answers:
                     task: np.ascontiguousarray(ranking.scores[:, place])
                     for place, task in enumerate(ranking.tasks)
                 },
-                "model": self.model.reference,
+                "model": loaded.model.reference,
                 "degraded": ranking.batch.degraded,
                 "instant": ranking.batch.instant,
             }
@@ -134,11 +132,11 @@ class Answers:
 
     def readiness(self) -> Response:
         """200 when requests should be sent here, else 503."""
-        ready = readiness(self.lookups)
+        ready = readiness(self.lookups, self.models.reference)
         return json_reply(ready.model_dump(mode="json"), 200 if ready.ready else 503)
 
     def metrics_text(self) -> bytes:
-        return self.metrics.text(StoreState.of(self.lookups))
+        return self.metrics.text(StoreState.of(self.lookups), self.models.wanted().asked)
 
     def _entities(self, asked: OnlineFeaturesRequest, plan: Plan) -> tuple[dict[str, list[str]], int]:
         """The ids of the project's join keys as text, and how many rows they are of."""

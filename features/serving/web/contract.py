@@ -121,6 +121,7 @@ class Readiness(BaseModel):
         reasons: why not; empty when ready.
         dataset, ds: what is served, and the last day its features know of.
         building: what an unfinished materialization is writing, and since when; null while none runs.
+        model: the version that ranks, for example "pepnet@v3.0.0"; null without one.
     """
 
     ready: bool
@@ -128,6 +129,7 @@ class Readiness(BaseModel):
     dataset: str | None = None
     ds: date | None = None
     building: dict[str, Any] | None = None
+    model: str | None = None
 
 
 class Alive(BaseModel):

@@ -35,6 +35,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No token, or an unknown one.",
         403: "The token is not for this.",
         404: "There is no such service, view or feature.",
+        408: "The body took too long to arrive.",
         413: "The body is too large.",
         422: "The request cannot be understood, or asks for too many rows.",
         429: "The token's rate is used up; see Retry-After.",
@@ -44,7 +45,9 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 asking = APIRouter(
-    dependencies=[_BEARER], responses=_refusals(400, 401, 403, 404, 413, 422, 429, 503), tags=["features"]
+    dependencies=[_BEARER],
+    responses=_refusals(400, 401, 403, 404, 408, 413, 422, 429, 503),
+    tags=["features"],
 )
 health = APIRouter(tags=["health"])
 
@@ -70,7 +73,7 @@ def lookup(body: LookupRequest, request: Request) -> Response:
 
 @asking.post("/v1/rank", response_model=RankResponse)
 def rank(body: RankRequest, request: Request) -> Response:
-    """Items ranked by the newest published model, with the features looked up here."""
+    """Items ranked by the model in production, which the answer names, with the features looked up here."""
     return _answers(request).rank(body, request.state.grant)
 
 

@@ -1,7 +1,8 @@
-"""How much one caller may ask for: bytes of a request, rows of it, and requests a second."""
+"""How much one caller may ask for: bytes and rows of a request, its seconds on the way, requests a second."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ class Limits:
     Attributes:
         body: bytes of its body.
         rows: items, or rows of entities.
+        seconds: that its body may take to arrive.
         rate: requests a second of one token, in each worker; a second's worth may come at once.
     """
 
     body: int = 1_048_576
     rows: int = 5_000
+    seconds: float = 10.0
     rate: float = 1_000.0
 
 
@@ -52,11 +55,12 @@ class Buckets:
 
 
 class BodyLimit:
-    """Refuses a body of more than `limit` bytes, before it is read where its length is told."""
+    """Refuses a body that is too large, before it is read where its length is told, or too slow."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
-        self._limit = limit
+        self._limit = limits.body
+        self._seconds = limits.seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,10 +69,19 @@ class BodyLimit:
         told = dict(scope["headers"]).get(b"content-length", b"0")
         too_much = told.isdigit() and int(told) > self._limit
         read = 0
+        whole = False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:
+                return await receive()  # that the caller has gone
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"a request may take {self._seconds:g} s to arrive") from None
+            whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if too_much or read > self._limit:
                 raise HTTPException(413, f"a request may have {self._limit:,} bytes; ask for fewer rows")

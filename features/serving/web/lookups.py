@@ -1,4 +1,4 @@
-"""Lookups and models, made when they are first asked for: a service may start before anything is served."""
+"""Lookups, made when they are first asked for: a service may start before anything is served."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from feast import FeatureStore
 from feast.errors import FeastObjectNotFoundException
@@ -14,7 +13,6 @@ from feast.errors import FeastObjectNotFoundException
 from features.declarations.catalog import Catalog
 from features.serving.guard import Patience
 from features.serving.lookup import FeatureLookup
-from features.serving.ranking import Ranker
 from features.serving.served import Served
 from features.stores.errors import StoreError
 
@@ -59,30 +57,3 @@ class Lookups:
             return FeatureLookup(self.store, self.catalog, service, patience=self.patience, clock=self.clock)
         except FeastObjectNotFoundException as error:
             raise StoreError(f"{error}; run `gatehouse materialize` to register it") from error
-
-
-@dataclass(slots=True)
-class Model:
-    """A published model, loaded when items are first ranked.
-
-    Attributes:
-        reference: its version, for example "pepnet@v3.0.0".
-        folder: where it was pulled to.
-    """
-
-    reference: str
-    folder: Path
-    _ranker: Ranker | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def ranker(self, lookups: Lookups) -> Ranker:
-        """The model with the lookup of the features that it was trained on.
-
-        Raises:
-            ArtifactError: the folder holds no model that can be trusted.
-            StoreError: the lookup cannot be made.
-        """
-        with self._lock:
-            if self._ranker is None:
-                self._ranker = Ranker(self.folder, lookups.of)
-            return self._ranker

@@ -64,6 +64,22 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self._model = Gauge(
+            "gatehouse_model_info",
+            "Workers that rank with a version",
+            ["version"],
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self._changes = Counter(
+            "gatehouse_model_changes", "Times a worker changed to another version", registry=self._registry
+        )
+        self._refusals = Counter(
+            "gatehouse_model_refusals",
+            "Workers that would not take a version",
+            ["version"],
+            registry=self._registry,
+        )
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         self._seconds.labels(endpoint, str(status)).observe(seconds)
@@ -81,15 +97,26 @@ class Metrics:
         """Note whether this worker leaves the store alone."""
         self._open.set(breaker.is_open)
 
-    def text(self, state: StoreState) -> bytes:
-        """Everything in Prometheus' text format."""
+    def model(self, reference: str, before: str | None) -> None:
+        """Note that this worker ranks with another version than before."""
+        if before is not None:
+            self._model.labels(before).set(0)
+            self._changes.inc()
+        self._model.labels(reference).set(1)
+
+    def refusal(self, reference: str) -> None:
+        """Count a version that this worker does not take."""
+        self._refusals.labels(reference).inc()
+
+    def text(self, state: StoreState, asked: float | None = None) -> bytes:
+        """Everything in Prometheus' text format; `asked` says when the registry last answered."""
         registry = self._registry
         if self._folder is not None:
             _forget_the_dead(self._folder)
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         of_store = CollectorRegistry()
-        of_store.register(_OfStore(state))
+        of_store.register(_OfStore(state, asked))
         return generate_latest(registry) + generate_latest(of_store)
 
 
@@ -123,8 +150,9 @@ class Measured:
 class _OfStore:
     """What is served, as it is when Prometheus asks; the same in all workers."""
 
-    def __init__(self, state: StoreState) -> None:
+    def __init__(self, state: StoreState, asked: float | None) -> None:
         self._state = state
+        self._asked = asked
 
     def collect(self) -> Iterator[Metric]:
         state = self._state
@@ -135,6 +163,12 @@ class _OfStore:
             "Whether a materialization has begun and not finished",
             value=state.building is not None,
         )
+        if self._asked is not None:
+            yield GaugeMetricFamily(
+                "gatehouse_model_asked_timestamp_seconds",
+                "When the registry last said which version is in production, in seconds since 1970",
+                value=self._asked,
+            )
         if state.served is None or state.instant is None:
             return
         yield GaugeMetricFamily(

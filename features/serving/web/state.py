@@ -48,8 +48,8 @@ class StoreState:
         return cls(served, lookups.clock(served), building)
 
 
-def readiness(lookups: Lookups) -> Readiness:
-    """Whether every view of every feature service can be looked up, and why not."""
+def readiness(lookups: Lookups, model: str | None) -> Readiness:
+    """Whether every view of every feature service can be looked up, and why not; `model` is what ranks."""
     state = StoreState.of(lookups)
     reasons = list(_reasons(lookups, state))
     served = state.served
@@ -59,6 +59,7 @@ def readiness(lookups: Lookups) -> Readiness:
         dataset=served.dataset if served else None,
         ds=served.ds if served else None,
         building=state.building,
+        model=model,
     )
 
 

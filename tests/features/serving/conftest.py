@@ -9,13 +9,10 @@ from feast import FeatureStore
 
 from features.store import open_store
 from pipelines.days import Days
-from pipelines.lake import Lake
 from pipelines.materialize import materialize
 from pipelines.settings import Settings
 from tests.features.hand_made_lake import settings_of, write_lake
-from tests.homes import make_home
-from tests.pipelines.finished_run import DS, PARAMS, write_model_of, write_training_set
-from tests.training.rows import training_rows
+from tests.pipelines.servable import servable
 
 DAYS = Days(start=date(2022, 5, 6), end=date(2022, 5, 8))
 
@@ -37,9 +34,4 @@ def store(served: Settings) -> FeatureStore:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with a model of random weights, and snapshots of the users and items it may be asked for."""
-    settings = Settings(home=make_home(tmp_path_factory.mktemp("trained"), "simulated", **PARAMS))
-    write_training_set(settings, Lake(settings.lake), training_rows(settings.catalog, rows=500), {})
-    write_model_of(settings, "pepnet")
-    write_lake(settings.lake, settings.catalog, Days.one(DS), ids=4)
-    materialize(settings, DS)
-    return settings
+    return servable(tmp_path_factory.mktemp("trained"))

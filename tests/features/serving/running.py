@@ -13,15 +13,17 @@ import requests
 import uvicorn
 
 from features.serving.service import Configuration, make_app
+from features.serving.web.slow import Impatient
 
 _PATIENCE = 30.0
 
 
 @contextmanager
-def running(app: Any) -> Iterator[str]:
+def running(app: Any, protocol: type[Impatient] = Impatient) -> Iterator[str]:
     """The URL of a server of `app`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+        config = uvicorn.Config(app, http=protocol, ws="none", log_level="error", lifespan="on")
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         wait_until(lambda: server.started or not thread.is_alive())
@@ -34,9 +36,9 @@ def running(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def serving(configuration: Configuration) -> Iterator[str]:
+def serving(configuration: Configuration, protocol: type[Impatient] = Impatient) -> Iterator[str]:
     """The URL of the service."""
-    with running(make_app(configuration)) as url:
+    with running(make_app(configuration), protocol) as url:
         yield url
 
 

@@ -10,11 +10,11 @@ import pytest
 import requests
 from feast import FeatureStore
 
-from features.serving.service import Configuration
+from features.serving.service import Configuration, make_app
 from features.serving.web.limits import Buckets, Limits
 from features.serving.web.tokens import Tokens, add_token
 from pipelines.settings import Settings
-from tests.features.serving.running import post, serving
+from tests.features.serving.running import post, running, serving
 
 LOOKUP = {"service": "ranker_v1", "scenario": "scenario-1", "user": "user-0", "items": ["item-0"]}
 RANK = {name: LOOKUP[name] for name in ("scenario", "user", "items")}
@@ -49,6 +49,21 @@ def test_request_is_refused_when_it_brings_no_token_that_is_known(
     response = requests.post(url + path, data=b"not even JSON", headers=headers, timeout=10)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_every_route_of_the_application_but_health_asks_for_a_token(
+    store: FeatureStore, served: Settings, tokens: dict[str, Any]
+) -> None:
+    app = make_app(Configuration(store, served.catalog, tokens=Tokens(tokens["file"])))
+    statuses = {}
+    with running(app) as url:
+        for route in app.routes:
+            for method in route.methods:
+                response = requests.request(method, url + route.path, timeout=10)
+                statuses[route.path, method] = response.status_code
+    paths = {path for path, _ in statuses}
+    assert paths >= set(app.openapi()["paths"])
+    assert {path for (path, _), status in statuses.items() if status != 401} == {"/healthz", "/readyz"}
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/unheard_of"])

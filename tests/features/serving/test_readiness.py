@@ -64,7 +64,14 @@ def serve_instead(store: FeatureStore, change: Callable[[Served], Served]) -> No
 def test_service_is_ready_when_every_view_is_served(url: str) -> None:
     assert ready(url) == (
         200,
-        {"ready": True, "reasons": [], "dataset": "kuairand-pure", "ds": "2022-05-08", "building": None},
+        {
+            "ready": True,
+            "reasons": [],
+            "dataset": "kuairand-pure",
+            "ds": "2022-05-08",
+            "building": None,
+            "model": None,
+        },
     )
 
 
@@ -175,6 +182,9 @@ def test_freshness_is_the_age_of_a_views_newest_event(own: FeatureStore, served:
 
 def test_store_that_is_away_shows_in_the_metrics(url: str, own: FeatureStore) -> None:
     damage(Path(own.repo_path).parent)
+    post(
+        f"{url}/v1/lookup", LOOKUP
+    )  # a count shows, with what an earlier service of this process left, once used
     before = samples(url)
     for _ in range(3):
         post(f"{url}/v1/lookup", LOOKUP)

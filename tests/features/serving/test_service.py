@@ -19,7 +19,7 @@ from features.serving.lookup import FeatureLookup
 from features.serving.ranking import Ranker
 from features.serving.service import Configuration
 from features.serving.web.limits import Limits
-from features.serving.web.lookups import Model
+from features.serving.web.models import Model, Wanted
 from features.serving.web.replies import ARROW
 from features.serving.web.tokens import Tokens, add_token
 from features.store import open_store
@@ -52,6 +52,10 @@ def url(store: FeatureStore, served: Settings, notes: Notes) -> Iterator[str]:
     limits = Limits(body=2_000, rows=6)
     with serving(Configuration(store, served.catalog, limits=limits, notes=notes)) as url:
         yield url
+
+
+def wanted(folder: Path) -> Wanted:
+    return Wanted(models=(Model(reference="pepnet@v1.0.0", folder=folder, digest="0" * 64),))
 
 
 def plain(column: Any) -> list[Any]:
@@ -149,8 +153,7 @@ def test_rank_answers_what_a_ranker_in_process_does(trained: Settings) -> None:
     expected = Ranker(folder, lambda service: FeatureLookup(store, trained.catalog, service)).rank(
         **ROW, top=3
     )
-    model = Model("pepnet@v1.0.0", folder)
-    with serving(Configuration(store, trained.catalog, model=model)) as url:
+    with serving(Configuration(store, trained.catalog, wanted=lambda: wanted(folder))) as url:
         answer = post(f"{url}/v1/rank", {**ROW, "top": 3}).json()
         assert post(f"{url}/v1/rank", {**ROW, "items": []}).json()["items"] == []
     assert answer["items"] == expected.items
@@ -171,7 +174,7 @@ def test_rank_wants_a_token_that_is_for_ranking(trained: Settings, tmp_path: Pat
         open_store(trained.home),
         trained.catalog,
         tokens=Tokens(path),
-        model=Model("pepnet@v1.0.0", trained.models / "pepnet" / f"ds={DS}"),
+        wanted=lambda: wanted(trained.models / "pepnet" / f"ds={DS}"),
     )
     with serving(configuration) as url:
         answers = {token: post(f"{url}/v1/rank", ROW, token) for token in (reader, stranger, ranker)}

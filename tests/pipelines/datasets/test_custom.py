@@ -172,3 +172,9 @@ def test_wrong_file_is_refused_with_what_is_wrong(settings: Settings, written: s
 
     with pytest.raises(RawDataError, match=part):
         _ingested(settings, BARE)
+
+
+@pytest.mark.parametrize("pattern", ["", "**.csv", "a\0b"], ids=ascii)
+def test_path_that_is_none_is_named(settings: Settings, pattern: str) -> None:
+    with pytest.raises(RawDataError, match=r"mapping\.yaml names .*"):
+        _ingested(settings, BARE | {"events": BARE["events"] | {"path": pattern}})

@@ -19,6 +19,7 @@ from features.declarations.features import DType
 from features.stores.errors import StoreError
 from features.stores.packed.backend import Backend, Read
 from features.stores.packed.generations import begin, finish, sweep, withdraw
+from features.stores.packed.keys import encode_key
 from features.stores.packed.pointer import Pointer
 from features.stores.packed.redis import RedisBackend
 from features.stores.packed.schema import ViewSchema
@@ -81,6 +82,30 @@ writes = st.lists(
     ),
     max_size=12,
 )
+
+
+# What a query, a pattern, a path or a separator might take for its own.
+HOSTILE = (
+    "'; DROP TABLE early; --", '"', "*", "?", "[a-z]", "../..", "a:b", "1:a:", ":", "\n", "\0", "{a}", "$1",
+    "%", "",
+)  # fmt: skip
+ids = st.sampled_from(HOSTILE) | st.text(max_size=4)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.tuples(ids, ids), unique=True, min_size=1, max_size=8))
+def test_ids_of_any_characters_come_back_as_themselves_and_touch_no_other_row(
+    shared: Backend, pairs: list[tuple[str, str]]
+) -> None:
+    _ready(shared)
+    keys = tuple(encode_key(pair).decode() for pair in pairs)
+    written, others = keys[::2], keys[1::2]
+    write(shared, VIEWS[0], {"neighbour": {"clicks": 7.0, "name": "stays"}})
+    write(shared, PAIRS, {key: {"count": place} for place, key in enumerate(written)})
+    [rows] = found(shared, (PAIRS,), written)
+    assert rows == [{"count": place} for place in range(len(written))]
+    assert found(shared, (PAIRS,), others) == [[None] * len(others)]
+    assert found(shared, (VIEWS[0],), (*keys, "neighbour"))[0][-1] == {"clicks": 7.0, "name": "stays"}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
