@@ -93,8 +93,8 @@ class Chaos:
             )
             with self._noted(tally, number):
                 once(numbers)
-        if self.report is not None:
-            tally.save(self.report)
+            if self.report is not None:  # each time, so that a run that is cut short has told what it did
+                tally.save(self.report)
         lost = "\n".join(f"injection {number}: {seen}" for number, seen in tally.lost.items())
         assert not tally.lost, (
             f"{fault.name} (seed {self.seed}): {len(tally.lost)} of {tally.injected} lost\n{lost}"
