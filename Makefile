@@ -45,7 +45,7 @@ airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready t
 	$(PY) infra/airflow/standalone.py
 
 spark-cluster: .venv/.ready ## a Spark master and two workers on loopback, to point GATEHOUSE_SPARK_MASTER at
-	$(PY) infra/spark/cluster.py
+	$(PY) -m infra.spark.cluster
 
 bench-lookup: .venv/.ready ## online lookups beside Feast's and the bare store
 	$(PY) -m benchmarks.lookup
