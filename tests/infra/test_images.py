@@ -1,4 +1,4 @@
-"""The images' Dockerfile, the packages they install and the programs they start, as far as no engine is needed."""
+"""The images' Dockerfile, their packages, and the programs they start: all that needs no Docker engine."""
 
 from __future__ import annotations
 
@@ -173,13 +173,13 @@ def test_the_entrypoint_reads_settings_from_files_and_passes_the_command_on(tmp_
     show = [sys.executable, "-c", "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"]
     done = subprocess.run(
         [IMAGE / "entrypoint", *show, "a b", "$HOME"], capture_output=True, text=True, check=True,
-        env={"PATH": os.environ["PATH"], "GATEHOUSE_REDIS_URL_FILE": str(tmp_path / "url"), "OTHER_FILE": "kept"},
+        env={"PATH": os.environ["PATH"], "GATEHOUSE_REDIS_URL_FILE": str(tmp_path / "url"), "A_FILE": "kept"},
     )  # fmt: skip
     arguments, environment = json.loads(done.stdout)
     assert arguments == ["a b", "$HOME"]
     assert environment["GATEHOUSE_REDIS_URL"] == url
     assert "GATEHOUSE_REDIS_URL_FILE" not in environment
-    assert environment["OTHER_FILE"] == "kept"
+    assert environment["A_FILE"] == "kept"
 
 
 def test_the_entrypoint_refuses_a_file_that_it_cannot_read(tmp_path: Path) -> None:

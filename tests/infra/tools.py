@@ -1,4 +1,4 @@
-"""Programs that check infrastructure, from .tools (`make infra-tools`) or the PATH; without one a test is skipped."""
+"""Programs that check infrastructure: of .tools (`make infra-tools`) or the PATH, else tests are skipped."""
 
 from __future__ import annotations
 
