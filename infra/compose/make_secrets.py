@@ -61,9 +61,9 @@ def contents() -> dict[str, str]:
 
 
 def _valkey(password: str, *, persistent: bool) -> str:
-    """Settings of a Valkey server: nothing without the password, and nothing is thrown away for room."""
+    """Settings of a Valkey server, which runs in /data: a password, and nothing is thrown away for room."""
     kept = "appendonly yes\n" if persistent else "appendonly no\n"
-    return f"requirepass {password}\ndir /data\nsave ''\n{kept}maxmemory-policy noeviction\n"
+    return f'requirepass {password}\nsave ""\n{kept}maxmemory-policy noeviction\n'
 
 
 def write(folder: Path, wanted: Mapping[str, str]) -> list[str]:

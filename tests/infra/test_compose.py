@@ -184,10 +184,8 @@ def test_a_real_server_takes_the_settings_and_asks_for_the_password(
     (tmp_path / settings).write_text(made[settings])
     password = made[url].removeprefix("redis://:").partition("@")[0]
     socket = tmp_path / "s"
-    here = ["--port", "0", "--unixsocket", socket, "--dir", tmp_path]
-    with subprocess.Popen(
-        [get_binary_path(), tmp_path / settings, *here], stdout=subprocess.DEVNULL
-    ) as server:
+    command = [get_binary_path(), tmp_path / settings, "--port", "0", "--unixsocket", socket]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
         try:
             wait_until(socket.exists)
             with pytest.raises(AuthenticationError):
