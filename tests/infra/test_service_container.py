@@ -1,4 +1,4 @@
-"""What the service's container does, done on the host: entrypoint, command, health check and Prometheus' scrape."""
+"""What the service's container does, done on the host: entrypoint, command, health check, scrape."""
 
 from __future__ import annotations
 
