@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick chaos lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock sbom clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST))) # no target is a file
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -48,7 +48,10 @@ airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready t
 	$(PY) infra/airflow/standalone.py
 
 spark-cluster: .venv/.ready ## a Spark master and two workers on loopback, to point GATEHOUSE_SPARK_MASTER at
-	$(PY) infra/spark/cluster.py
+	$(PY) -m infra.spark.cluster
+
+infra-tools: .venv/.ready ## promtool, helm and docker-compose into .tools, for the tests of infra/
+	infra/tools/fetch
 
 bench-lookup: .venv/.ready ## online lookups beside Feast's and the bare store
 	$(PY) -m benchmarks.lookup

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -24,9 +23,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyspark
 from rich.console import Console
 
+from infra.spark.daemon import daemon_command, daemon_environment
 from pipelines.foreground import run_until_interrupted
 from pipelines.java import provide_java
 
@@ -34,8 +33,6 @@ HOST = "127.0.0.1"
 WORKER_HOSTS = ("127.0.0.2", "127.0.0.3")  # two, for Spark runs no task twice on one host; both loopback
 READY_SECONDS = 60
 STOP_SECONDS = 10
-SPARK_HOME = Path(pyspark.__file__).parent
-LOGGING = Path(__file__).parents[2] / "pipelines" / "log4j2.properties"
 console = Console()
 
 
@@ -98,12 +95,12 @@ def cluster(cores: int = 1, memory: str = "2g") -> Iterator[Cluster]:
         port, page = _free_port(), _free_port()
         url = f"spark://{HOST}:{port}"
         started.append(
-            _start(folder, "master", "master.Master", HOST, "--port", str(port), "--webui-port", str(page))
+            _start(folder, "master", "master", HOST, "--port", str(port), "--webui-port", str(page))
         )
         for number, host in enumerate(WORKER_HOSTS):
             started.append(
                 _start(
-                    folder, f"worker-{number}", "worker.Worker", host, "--port", "0", "--webui-port", "0",
+                    folder, f"worker-{number}", "worker", host, "--port", "0", "--webui-port", "0",
                     "--work-dir", str(folder / f"work-{number}"),
                     "--cores", str(cores), "--memory", memory, url,
                 )
@@ -116,26 +113,13 @@ def cluster(cores: int = 1, memory: str = "2g") -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, name: str, main_class: str, host: str, *arguments: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, name: str, role: str, host: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Start a daemon of Spark's, which listens on `host` only, in a process group of its own."""
-    environment = os.environ | {
-        "SPARK_HOME": str(SPARK_HOME),
-        "SPARK_LOCAL_IP": host,  # pages listen there, and not on every interface
-        "SPARK_LOCAL_DIRS": str(folder / "scratch"),
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
-        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
-        "PYSPARK_PYTHON": sys.executable,
-    }
-    command = [
-        str(SPARK_HOME / "bin" / "spark-class"),
-        f"org.apache.spark.deploy.{main_class}",
-        "--host",
-        host,
-    ]
+    environment = daemon_environment(host) | {"SPARK_LOCAL_DIRS": str(folder / "scratch")}
+    command = daemon_command(role, "--host", host, *arguments)
     with (folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [*command, *arguments], env=environment, stdin=subprocess.DEVNULL,
+            command, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
