@@ -4,7 +4,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test test-quick lint format docs serve airflow spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
+.PHONY: help demo test test-quick lint format docs serve airflow airflow-cluster spark-cluster bench-lookup bench-materialize bench-layouts bench-consistency bench-pit bench-scale bench-train bench-rank lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -42,7 +42,10 @@ serve: .venv/.ready ## lookups and rankings over HTTP on loopback, of what the d
 	$(BIN)/gatehouse serve
 
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
-	$(PY) infra/airflow/standalone.py
+	$(PY) -m infra.airflow.standalone
+
+airflow-cluster: .venv/.ready ## Airflow with Celery workers, Postgres and a broker on loopback (GPUS=0,1 for a worker per GPU)
+	$(PY) -m infra.airflow.cluster $(if $(GPUS),--gpus $(GPUS))
 
 spark-cluster: .venv/.ready ## a Spark master and two workers on loopback, to point GATEHOUSE_SPARK_MASTER at
 	$(PY) infra/spark/cluster.py

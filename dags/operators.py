@@ -15,6 +15,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from dags.lifetimes import end_with_parent, ending_with_this_process
 from pipelines.errors import GateError
 
 
@@ -41,6 +42,10 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         self.model = model
         self._child: subprocess.Popen[str] | None = None
 
+    def pre_execute(self, context: Context) -> None:
+        """Tie this task's process to the worker's; called where a task has a process of its own."""
+        end_with_parent()
+
     def execute(self, context: Context) -> None:
         ds = checked_day(self.ds)
         arguments = [*self.command, *([self.model] if self.model else []), "--ds", ds]
@@ -55,7 +60,7 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         with subprocess.Popen(
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-            env={**os.environ, "GATEHOUSE_HOME": str(home())},
+            env={**os.environ, "GATEHOUSE_HOME": str(home())}, preexec_fn=ending_with_this_process(),
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
                 self.log.info("%s", line.rstrip())

@@ -40,7 +40,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     home = make_home(tmp_path_factory.mktemp("airflow") / "home", "simulated")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     with subprocess.Popen(
-        [sys.executable, str(CHECKOUT / "infra" / "airflow" / "standalone.py")],
+        [sys.executable, "-m", "infra.airflow.standalone"], cwd=CHECKOUT,
         env=environment | {"GATEHOUSE_HOME": str(home), "COLUMNS": "300"},
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
