@@ -20,12 +20,11 @@ from pathlib import Path
 from celery import Celery
 
 from infra.airflow.backends import Backends, start_backends
-from infra.airflow.components import Component, ComponentError, components, console, free_port
+from infra.airflow.components import Component, ComponentError, components, console
 from infra.airflow.control import airflow, announce, furnish, migrate, wait_until_ready
-from infra.airflow.environment import admin_password, airflow_home, common, control_plane
+from infra.airflow.environment import admin_password, airflow_home, api_port, common, control_plane
 from pipelines.foreground import run_until_interrupted
 
-USUAL_PORT = 8080
 CPU_TASKS = 2  # of the queue `cpu` at a time
 LONGEST_TASK = 24 * 3600  # seconds until the broker gives a task that nobody ended to another worker
 COMPONENTS = {
@@ -43,7 +42,7 @@ def main(gpus: Sequence[str | None]) -> int:
         gpus: CUDA devices, with a worker for each; None stands for whatever is there.
     """
     home = airflow_home()
-    port = free_port(USUAL_PORT)
+    port = api_port()
     admin_password(home)
     try:
         with _folder() as folder, components(home / "logs") as servers:

@@ -11,11 +11,12 @@ import secrets
 import sys
 from pathlib import Path
 
-from infra.airflow.components import HOST
+from infra.airflow.components import HOST, free_port
 from pipelines.settings import CHECKOUT, Settings
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 ADMIN = "admin"
+USUAL_PORT = 8080
 
 
 def airflow_home() -> Path:
@@ -23,6 +24,11 @@ def airflow_home() -> Path:
     home = Settings().home.resolve() / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     return home
+
+
+def api_port() -> int:
+    """The API server's port: AIRFLOW__API__PORT, by default 8080; any free one if that is taken, or 0."""
+    return free_port(int(os.environ.get("AIRFLOW__API__PORT", USUAL_PORT)))
 
 
 def common(home: Path, port: int) -> dict[str, str]:

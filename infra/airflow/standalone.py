@@ -8,12 +8,11 @@ the components are started here without them; the API server reads the logs from
 
 from __future__ import annotations
 
-from infra.airflow.components import ComponentError, components, console, free_port
+from infra.airflow.components import ComponentError, components, console
 from infra.airflow.control import airflow, announce, furnish, migrate, wait_until_ready
-from infra.airflow.environment import admin_password, airflow_home, common, control_plane
+from infra.airflow.environment import admin_password, airflow_home, api_port, common, control_plane
 from pipelines.foreground import run_until_interrupted
 
-USUAL_PORT = 8080
 PARALLELISM = 4  # tasks at a time; Airflow keeps a worker process for each
 COMPONENTS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -25,7 +24,7 @@ COMPONENTS = {
 def main() -> int:
     """Run Airflow until it is interrupted; the exit status is 1 when a component ended by itself."""
     home = airflow_home()
-    port = free_port(USUAL_PORT)
+    port = api_port()
     environment = {
         **common(home, port),
         **control_plane(port),
