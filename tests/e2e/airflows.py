@@ -89,9 +89,9 @@ class Airflow:
         """Task instances of a run, mapped ones by their index."""
         return list(self.get(self._path(run))["task_instances"])
 
-    def task(self, run: Json, name: str, index: int = -1) -> Json:
-        found = [each for each in self.tasks(run) if (each["task_id"], each["map_index"]) == (name, index)]
-        return found[0] if found else {"state": None}
+    def again(self, task: Json) -> Json:
+        """A task instance as it is now."""
+        return self.get(self._path_of(task))
 
     def tries(self, task: Json) -> list[Json]:
         """What became of each try of a task instance."""

@@ -149,7 +149,7 @@ def test_three_days_publish_a_version_each_though_a_training_is_killed(road: Roa
             resumed = kill_and_clear(road, retrain)
         runs.append((ds, road.finished(retrain)))
 
-    log = road.airflow.log(resumed, road.airflow.task(resumed, "train", resumed["map_index"])["try_number"])
+    log = road.airflow.log(resumed, road.airflow.again(resumed)["try_number"])
     assert "continues from its checkpoint" in log
     assert "training on the CPU" in log or "cuda" in log
     tasks = [task for _, run in runs for task in road.airflow.tasks(run)]
@@ -173,20 +173,19 @@ def kill_and_clear(road: Road, run: Json) -> Json:
     """
     ds = road.log.days[0]
     checkpoints = road.settings.runs / "checkpoints" / f"ds={ds}"
-    path = wait_for("a checkpoint", lambda: next(checkpoints.glob("*.pt"), None))
+    checkpoint = wait_for("a checkpoint", lambda: next(checkpoints.glob("*.pt"), None))
+    [training] = [
+        task for task in road.airflow.tasks(run) if (task["task_id"], task["state"]) == ("train", "running")
+    ]
     [worker] = [each for each in road.airflow.components if "--queues gpu" in " ".join(each.cmdline())]
     lost = [worker, *worker.children(recursive=True)]
     assert any("gatehouse" in " ".join(process.cmdline()) for process in lost)
     os.killpg(worker.pid, signal.SIGKILL)
     assert psutil.wait_procs(lost, timeout=10)[1] == [], "a training outlived its worker"
-    assert not (road.settings.models / path.stem / f"ds={ds}").exists()
-    index = MODELS.index(path.stem)
-    task = wait_for(
-        "Airflow to miss the worker",
-        lambda: (found := road.airflow.task(run, "train", index))["state"] == "up_for_retry" and found,
-    )
-    road.airflow.clear(task)
-    return dict(task)
+    assert not (road.settings.models / checkpoint.stem / f"ds={ds}").exists(), "the training had ended"
+    wait_for("Airflow to miss the worker", lambda: road.airflow.again(training)["state"] == "up_for_retry")
+    road.airflow.clear(training)
+    return training
 
 
 def one_after_another(tasks: list[Json]) -> bool:
