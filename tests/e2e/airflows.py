@@ -154,7 +154,7 @@ def airflow(
                 process.send_signal(signal.SIGINT)
 
 
-def wait_for(what: str, done: Callable[[], Any], seconds: float = 300.0) -> Any:
+def wait_for(what: str, done: Callable[[], Any], seconds: float = 900.0) -> Any:
     """What `done` returns, once that is true; fails after a while."""
     deadline = time.monotonic() + seconds
     while not (answer := done()):
