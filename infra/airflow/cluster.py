@@ -42,34 +42,33 @@ def main(gpus: Sequence[str | None]) -> int:
         gpus: CUDA devices, with a worker for each; None stands for whatever is there.
     """
     home = airflow_home()
-    port = api_port()
-    admin_password(home)
     try:
         with _folder() as folder, components(home / "logs") as servers:
-            backends = start_backends(servers, folder)
-            shared = common(home, port) | _celery(backends)
-            deciding = {
-                **shared,
-                **control_plane(port),
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": backends.metadata,
-            }
-            workers = [_cpu_worker(shared), *(_gpu_worker(shared, *each) for each in enumerate(gpus))]
-            with components(home / "logs") as parts:
-                for worker in workers:
-                    parts.start(worker)
-                migrate(home / "logs", deciding)
-                for name, arguments in COMPONENTS.items():
-                    parts.start(airflow(name, arguments, deciding))
-                furnish(home / "logs", deciding, gpus=len(gpus))
-                wait_until_ready(
-                    parts, port, health=("scheduler", "dag_processor", "triggerer"),
-                    also=partial(_answer, backends.broker, len(workers)),
-                )  # fmt: skip
-                announce(home, port)
-                parts.watch(restarted={worker.name for worker in workers})
+            _run(home, start_backends(servers, folder), gpus)
     except ComponentError as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
     return 1
+
+
+def _run(home: Path, backends: Backends, gpus: Sequence[str | None]) -> None:
+    port = api_port()
+    shared = common(home, port) | _celery(backends)
+    deciding = {**shared, **control_plane(port), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": backends.metadata}
+    workers = [_cpu_worker(shared), *(_gpu_worker(shared, *each) for each in enumerate(gpus))]
+    admin_password(home)  # before Airflow makes one of its own
+    with components(home / "logs") as parts:
+        for worker in workers:
+            parts.start(worker)
+        migrate(home / "logs", deciding)
+        for name, arguments in COMPONENTS.items():
+            parts.start(airflow(name, arguments, deciding))
+        furnish(home / "logs", deciding, gpus=len(gpus))
+        wait_until_ready(
+            parts, port, health=("scheduler", "dag_processor", "triggerer"),
+            also=partial(_answer, backends.broker, len(workers)),
+        )  # fmt: skip
+        announce(home, port)
+        parts.watch(restarted={worker.name for worker in workers})
 
 
 @contextmanager

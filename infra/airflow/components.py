@@ -14,6 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dags.lifetimes import ending_with_this_process
+
 HOST = "127.0.0.1"
 READY_SECONDS = 180
 STOP_SECONDS = 20
@@ -62,7 +64,8 @@ class Components:
         with (self._logs / f"{component.name}.log").open("a") as log:
             process = subprocess.Popen(
                 component.command, env=component.environment, stdin=subprocess.PIPE,
-                stdout=log, stderr=log, text=True, start_new_session=True, **identity,
+                stdout=log, stderr=log, text=True, start_new_session=True,
+                preexec_fn=ending_with_this_process(), **identity,
             )  # fmt: skip
         self._started[component.name] = (component, process, time.monotonic())
         if process.stdin is not None:

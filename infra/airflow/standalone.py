@@ -31,7 +31,7 @@ def main() -> int:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
     }
-    admin_password(home)
+    admin_password(home)  # before Airflow makes one of its own
     try:
         with components(home / "logs") as parts:
             migrate(home / "logs", environment)
