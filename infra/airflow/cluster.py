@@ -54,7 +54,7 @@ def _run(home: Path, backends: Backends, gpus: Sequence[str | None]) -> None:
     port = api_port()
     shared = common(home, port) | _celery(backends)
     deciding = {**shared, **control_plane(port), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": backends.metadata}
-    workers = [_cpu_worker(shared), *(_gpu_worker(shared, *each) for each in enumerate(gpus))]
+    workers = cluster_workers(shared, gpus)
     admin_password(home)  # before Airflow makes one of its own
     with components(home / "logs") as parts:
         for worker in workers:
@@ -92,14 +92,19 @@ def _celery(backends: Backends) -> dict[str, str]:
     }
 
 
-def _cpu_worker(environment: dict[str, str]) -> Component:
-    return _worker("worker-cpu", "cpu", CPU_TASKS, environment)
+def cluster_workers(environment: dict[str, str], gpus: Sequence[str | None]) -> list[Component]:
+    """A worker of the queue `cpu`, and for each device one of `gpu` that sees it alone and trains one model
+    at a time.
 
-
-def _gpu_worker(environment: dict[str, str], number: int, device: str | None) -> Component:
-    """A worker that trains one model at a time, on its own device."""
-    sees = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
-    return _worker(f"worker-gpu-{number}", "gpu", 1, environment | sees)
+    Args:
+        environment: of them all.
+        gpus: CUDA devices; None stands for whatever is there.
+    """
+    workers = [_worker("worker-cpu", "cpu", CPU_TASKS, environment)]
+    for number, device in enumerate(gpus):
+        sees = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+        workers.append(_worker(f"worker-gpu-{number}", "gpu", 1, environment | sees))
+    return workers
 
 
 def _worker(name: str, queue: str, concurrency: int, environment: dict[str, str]) -> Component:
