@@ -45,7 +45,10 @@ serve: .venv/.ready ## lookups and rankings over HTTP on loopback, of what the d
 	$(BIN)/gatehouse serve
 
 airflow: .venv/.ready ## a standalone Airflow on loopback with the DAGs, ready to trigger
-	$(PY) infra/airflow/standalone.py
+	$(PY) -m infra.airflow.standalone
+
+airflow-cluster: .venv/.ready ## Airflow with Celery workers, Postgres and a broker on loopback (GPUS=0,1 for a worker per GPU)
+	$(PY) -m infra.airflow.cluster $(if $(GPUS),--gpus $(GPUS))
 
 spark-cluster: .venv/.ready ## a Spark master and two workers on loopback, to point GATEHOUSE_SPARK_MASTER at
 	$(PY) -m infra.spark.cluster

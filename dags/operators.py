@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from dags.lifetimes import end_with_parent, ending_with_this_process
 from pipelines.errors import GateError
 
 
@@ -61,6 +62,10 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
         self.told = told
         self._child: subprocess.Popen[str] | None = None
 
+    def pre_execute(self, context: Context) -> None:
+        """Tie this task's process to the worker's; called where a task has a process of its own."""
+        end_with_parent()
+
     def execute(self, context: Context) -> Any:
         last = self._run(
             [*self.command, *self.arguments, *([self.model] if self.model else []), *self._days()],
@@ -93,6 +98,7 @@ class StageOperator(BaseOperator):  # type: ignore[misc]  # Airflow's base is un
             [gatehouse, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
             env={**os.environ, **whence, "GATEHOUSE_HOME": str(home())},
+            preexec_fn=ending_with_this_process(),
         ) as self._child:  # fmt: skip
             for line in self._child.stdout or ():
                 last = line.rstrip()

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from types import TracebackType
 
+import structlog
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -58,7 +59,7 @@ def train(settings: Settings, ds: date, model: str) -> None:
         events = settings.runs / "tensorboard" / f"ds={ds}" / model
         pace = Pace()
         with _Bar(model) as bar, TensorBoard(events, arrays.encoder.spec.tasks) as curves:
-            card = _run(settings, ds, model, arrays, Watchers(pace, bar, curves))
+            card = _run(settings, ds, model, arrays, Watchers(_Log(model), pace, bar, curves))
         facts |= {
             "rows": card.rows["train"],
             "parameters": card.parameters,
@@ -128,7 +129,19 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed or 0:,.0f} rows/s", style="progress.data.speed")
 
 
-class _Bar:
+class _Log(Unwatched):
+    """Says on which device training runs, and whether it continues an interrupted run."""
+
+    def __init__(self, model: str) -> None:
+        self._log = structlog.get_logger().bind(model=model)
+
+    def started(self, device: str, step: int) -> None:
+        self._log.info("training", device=device)
+        if step:
+            self._log.info("continues from its checkpoint", step=step)
+
+
+class _Bar(Unwatched):
     """Shows an epoch's progress on a terminal, and the validation loss of the epoch before."""
 
     def __init__(self, model: str) -> None:

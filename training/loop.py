@@ -53,8 +53,12 @@ class CurvePoint:
 
 
 class Watcher(Protocol):
-    """Is told how training goes; for a progress bar, or curves."""
+    """Is told how training goes; for a progress bar, or curves.
 
+    `started` comes once, with the device in words and the steps that a checkpoint already held.
+    """
+
+    def started(self, device: str, step: int) -> None: ...
     def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
     def advanced(self, rows: int) -> None: ...
     def epoch_ended(self, point: CurvePoint) -> None: ...
@@ -63,6 +67,7 @@ class Watcher(Protocol):
 class Unwatched:
     """Watches nothing."""
 
+    def started(self, device: str, step: int) -> None: ...
     def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
     def advanced(self, rows: int) -> None: ...
     def epoch_ended(self, point: CurvePoint) -> None: ...
@@ -73,6 +78,10 @@ class Watchers:
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = watchers
+
+    def started(self, device: str, step: int) -> None:
+        for watcher in self._watchers:
+            watcher.started(device, step)
 
     def epoch_started(self, epoch: int, epochs: int, rows: int) -> None:
         for watcher in self._watchers:
@@ -109,6 +118,15 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name, local_rank()) if name == "cuda" else torch.device(name)
+
+
+def in_words(device: torch.device) -> str:
+    """The device as a log names it, and why it is the CPU if it is."""
+    if device.type == "cuda":
+        return f"{device}, {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu" and not torch.cuda.is_available():
+        return "no CUDA device: training on the CPU"
+    return str(device)
 
 
 def use_available_cores() -> None:
@@ -149,9 +167,11 @@ def train(
         DivergedError: the loss became NaN or infinite.
     """
     torch.manual_seed(config.seed + rank())  # each process hides ids of its own
-    run = _Run(model.to(device), source, config, device, watcher if watcher and leads() else Unwatched())
+    watcher = watcher if watcher and leads() else Unwatched()
+    run = _Run(model.to(device), source, config, device, watcher)
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         run.restore(state)
+    watcher.started(in_words(device), run.progress.step)
     if device.type == "cuda":
         model.compile()
     while not run.progress.finished(config):

@@ -139,6 +139,21 @@ def test_train_continues_as_if_it_had_never_been_interrupted(arrays, config, tmp
     assert same(undisturbed, continued)
 
 
+def test_train_tells_its_device_and_from_which_step_it_continues(arrays, config, tmp_path):
+    class Hearing(Interrupting):
+        def started(self, device: str, step: int) -> None:
+            told.append((device, step))
+
+    told: list[tuple[str, int]] = []
+    options = {"device": CPU, "checkpoint": Checkpoint(tmp_path / "run.pt", "a"), "checkpoint_steps": 5}
+    with pytest.raises(InterruptionError):
+        train(fresh(arrays, config), arrays, config, watcher=Hearing(8), **options)
+    with pytest.raises(InterruptionError):
+        train(fresh(arrays, config), arrays, config, watcher=Hearing(8), **options)
+    device = "cpu" if torch.cuda.is_available() else "no CUDA device: training on the CPU"
+    assert told == [(device, 0), (device, 5)]
+
+
 def test_train_returns_at_once_when_the_checkpoint_is_of_a_finished_run(arrays, config, tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.pt", "identity")
     one, other = fresh(arrays, config), fresh(arrays, config)
