@@ -18,11 +18,13 @@ demo: .venv/.ready ## the whole road on real data, then a ranking and a report (
 	$(if $(DATASET),$(BIN)/gatehouse use $(DATASET))
 	$(BIN)/gatehouse demo
 
+# Two at a time, files whole: their servers and JVMs are shared within one. Airflow's tests need both cores.
 test: .venv/.ready ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile -m "not airflow"
+	$(BIN)/pytest -m airflow
 
 test-quick: .venv/.ready ## the tests that take seconds
-	$(BIN)/pytest -m "not slow and not spark and not airflow and not e2e"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not spark and not airflow and not e2e"
 
 chaos: .venv/.ready ## break it on purpose and print the table of faults (SEED=7 N=20; long)
 	$(PY) -m tests.chaos --seed $(or $(SEED),7) --injections $(or $(N),20) $(if $(INTO),--into $(INTO))
