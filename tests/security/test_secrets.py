@@ -39,9 +39,11 @@ def road(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def redis() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        Redis(host=server.host, port=server.port).config_set("requirepass", REDIS)
-        yield server
+    server = ValkeyServer()
+    server.start()
+    Redis(host=server.host, port=server.port).config_set("requirepass", REDIS)
+    yield server
+    server.terminate()  # if the test has not stopped it
 
 
 def test_no_secret_is_written_or_said(road: Settings, redis: ValkeyServer, tmp_path: Path) -> None:
