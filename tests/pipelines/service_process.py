@@ -16,6 +16,8 @@ import requests
 from tests.features.serving.running import wait_until
 
 GATEHOUSE = Path(sys.executable).with_name("gatehouse")
+_START = 300.0
+"""Seconds; a worker imports Feast and torch, and other tests may keep the cores busy."""
 _LISTENS = re.compile(r"running on (http://[\d.]+:(\d+))")
 
 
@@ -32,11 +34,11 @@ def command(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[s
             text=True,
         )
     try:
-        wait_until(lambda: _LISTENS.search(log.read_text()) or process.poll() is not None, 120)
+        wait_until(lambda: _LISTENS.search(log.read_text()) or process.poll() is not None, _START)
         listens = _LISTENS.search(log.read_text())
         assert listens, log.read_text()
         url = listens[1]
-        wait_until(lambda: ready(url) or process.poll() is not None, 120)
+        wait_until(lambda: ready(url) or process.poll() is not None, _START)
         yield url, process
     finally:
         if process.poll() is None:

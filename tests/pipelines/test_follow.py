@@ -142,7 +142,7 @@ def test_no_request_is_dropped_while_prod_moves_on_and_back(
     ):
 
         def wait_for(name: str, reference: str) -> None:
-            wait_until(lambda: workers_with(url, name, reference) == workers, 120)
+            wait_until(lambda: workers_with(url, name, reference) == workers, 240)
 
         wait_for("gatehouse_model_info", first)
         move_prod(own, second)

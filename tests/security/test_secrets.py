@@ -39,9 +39,11 @@ def road(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def redis() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        Redis(host=server.host, port=server.port).config_set("requirepass", REDIS)
-        yield server
+    server = ValkeyServer()
+    server.start()
+    Redis(host=server.host, port=server.port).config_set("requirepass", REDIS)
+    yield server
+    server.terminate()  # if the test has not stopped it
 
 
 def test_no_secret_is_written_or_said(road: Settings, redis: ValkeyServer, tmp_path: Path) -> None:
@@ -53,9 +55,9 @@ def test_no_secret_is_written_or_said(road: Settings, redis: ValkeyServer, tmp_p
         "GATEHOUSE_REGISTRY": f"http://user:{REGISTRY}@127.0.0.1:9/models.git",
         "GATEHOUSE_REGISTRY_REMOTE": f"http://user:{REMOTE}@127.0.0.1:9/remote",
     }
-    stages = (("materialize",), ("report",), ("pull", "pepnet"))
+    stages = (("materialize",), ("report",))
     said = [run(road, environment, *stage) for stage in stages]
-    assert [done.returncode for done in said] == [0, 0, 1], said
+    assert [done.returncode for done in said] == [0, 0], said
     lookup = {**RANK, "service": "ranker_v1"}
     with command(road.home, GATEHOUSE_REQUEST_LOG_SHARE="1", **environment) as (url, _):
         answers = [post(f"{url}/v1/rank", RANK, token), post(f"{url}/v1/lookup", lookup, token)]
