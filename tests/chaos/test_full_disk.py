@@ -43,7 +43,7 @@ def test_old_model_stays_and_the_error_is_clear_when_the_disk_is_full(
         finally:
             shutil.rmtree(home)
 
-    chaos.inject(FULL, fill, quick=2)
+    chaos.inject(FULL, fill)
 
 
 def test_nothing_is_changed_and_the_error_is_clear_when_the_home_may_not_be_written(

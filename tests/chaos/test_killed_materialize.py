@@ -121,4 +121,4 @@ def test_lookups_see_one_snapshot_and_a_rerun_serves_the_other_when_materialize_
         assert serve(nursery, home, wanted) == known[wanted]
         assert answers.now() == known[wanted], "a reader that was there all the time sees another snapshot"
 
-    chaos.inject(fault, kill, quick=2)
+    chaos.inject(fault, kill)

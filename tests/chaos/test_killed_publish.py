@@ -95,7 +95,7 @@ def test_registry_has_no_new_version_or_a_whole_one_when_publish_is_killed(
         finally:
             shutil.rmtree(home)
 
-    chaos.inject(KILLED, kill, quick=2)
+    chaos.inject(KILLED, kill)
 
 
 def require(held: bool) -> None:

@@ -33,4 +33,4 @@ def test_model_stays_whole_and_ends_in_the_same_weights_when_training_is_killed(
         finally:
             shutil.rmtree(home)
 
-    chaos.inject(KILLED, kill, quick=3)
+    chaos.inject(KILLED, kill, quick=2)
