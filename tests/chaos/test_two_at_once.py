@@ -35,7 +35,7 @@ from features.home import catalog_of
 from features.store import apply, open_store
 
 home = Path(sys.argv[1])
-for _ in range(10):
+for _ in range(3):
     apply(open_store(home), catalog_of(home), home / "lake" / "simulated")
 """
 
