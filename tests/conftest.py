@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from pipelines.settings import Settings
 from tests.homes import TINY, make_home
@@ -18,6 +20,15 @@ from tests.homes import TINY, make_home
 _main = sys.modules["__main__"]
 if _main.__spec__ is None and not hasattr(_main, "__file__"):
     _main.__spec__ = ModuleSpec("__main__", None)
+
+
+@pytest.fixture(autouse=True)
+def _logs_stay_as_they_are() -> Iterator[None]:
+    """Take back what a test's command has set: it logs to the standard error that the test had."""
+    configuration, handlers = structlog.get_config(), logging.root.handlers[:]
+    yield
+    structlog.configure(**configuration)
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
