@@ -4,7 +4,7 @@
     make airflow-cluster GPUS=0,1   # one worker per CUDA device
 
 Every component is a process of its own and listens on loopback. A worker that ends is started again, as
-systemd or Kubernetes would, and takes up what its queue holds. docs/airflow.md says what is what.
+systemd or Kubernetes would, and takes up what its queue holds. docs/airflow/README.md says what is what.
 """
 
 from __future__ import annotations
