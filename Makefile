@@ -26,6 +26,9 @@ test: .venv/.ready ## all tests
 test-quick: .venv/.ready ## the tests that take seconds
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not spark and not airflow and not e2e"
 
+soak: .venv/.ready ## serve under load while day and model change, for MINUTES=30
+	$(PY) -m benchmarks.soak --minutes $(or $(MINUTES),30)
+
 chaos: .venv/.ready ## break it on purpose and print the table of faults (SEED=7 N=20; long)
 	$(PY) -m tests.chaos --seed $(or $(SEED),7) --injections $(or $(N),20) $(if $(INTO),--into $(INTO))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 from feast import FeatureStore, FeatureView, RepoConfig
+from feast.protos.feast.core.Registry_pb2 import Registry
+from google.protobuf.message import DecodeError
 
 from features.compile.feast import FeastObjects, compile_feast
 from features.declarations.catalog import Catalog
@@ -25,7 +27,8 @@ def open_store(home: Path, config: Path | None = None) -> FeatureStore:
     of its own has a store of its own.
 
     Raises:
-        StoreError: the registry is an empty file, which Feast would take for an empty store.
+        StoreError: the registry is empty or cut off; Feast would take that for a store with less in it, and
+            write it so.
     """
     path = config or Path(os.environ.get("FEAST_FS_YAML_FILE_PATH") or CONFIG)
     settings = yaml.safe_load(os.path.expandvars(path.read_text(encoding="utf-8")))
@@ -34,11 +37,8 @@ def open_store(home: Path, config: Path | None = None) -> FeatureStore:
     state.mkdir(parents=True, exist_ok=True)
     parsed = RepoConfig(**settings, repo_path=state)
     registry = Path(parsed.registry.path)
-    if parsed.registry.registry_type == "file" and registry.is_file() and registry.stat().st_size == 0:
-        raise StoreError(
-            f"the registry {registry} is an empty file: a write was cut off. "
-            "Remove it and run `gatehouse materialize`"
-        )
+    if parsed.registry.registry_type == "file" and registry.is_file():
+        _require_whole(registry)
     return FeatureStore(repo_path=str(state), config=parsed)
 
 
@@ -52,6 +52,21 @@ def apply(store: FeatureStore, catalog: Catalog, lake: Path) -> FeastObjects:
     with sole_owner(Path(store.repo_path) / ".apply.lock"):
         _register(store, catalog, objects)
     return objects
+
+
+def _require_whole(registry: Path) -> None:
+    """Refuse a registry file that has lost its end, where projects stand."""
+    content = registry.read_bytes()
+    try:
+        whole = bool(Registry.FromString(content).projects)
+    except DecodeError:
+        whole = False
+    if not whole:
+        state = "an empty file" if not content else f"cut off or damaged ({len(content):,} bytes)"
+        raise StoreError(
+            f"the registry {registry} is {state}. Nothing was written to it. "
+            "Remove it and run `gatehouse materialize`, which makes it anew from the declarations"
+        )
 
 
 def _register(store: FeatureStore, catalog: Catalog, objects: FeastObjects) -> None:

@@ -15,7 +15,7 @@ from feast import FeatureStore
 from filelock import FileLock
 
 from features.declarations.groups import Profile, View
-from features.serving.online import find_served, packed_store
+from features.serving.online import find_loss, find_served, packed_store
 from features.serving.served import Served, ServedView, served_day, write_receipt
 from features.store import apply
 from features.stores.packed.backend import Read
@@ -87,7 +87,9 @@ def entity_of(view: View) -> str:
 def _changed(
     store: FeatureStore, lake: Lake, views: Sequence[View], before: Served | None, served: Served
 ) -> set[str]:
-    """Entities of which a view is not served as it should be, or of whose rows the store knows nothing."""
+    """Entities of which a view is not served as it should be, or of whose rows the store has lost any."""
+    if find_loss(store):
+        return set(map(entity_of, views))
     return {
         entity_of(view)
         for view in views

@@ -39,4 +39,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 def test_the_list_of_pages_names_all_of_them() -> None:
     listed = {link.partition("#")[0] for link in links(CHECKOUT / "docs" / "README.md")}
-    assert listed == {page.name for page in (CHECKOUT / "docs").glob("*.md")} - {"README.md"} | {"airflow/README.md", "decisions"}
+    assert listed == {page.name for page in (CHECKOUT / "docs").glob("*.md")} - {"README.md"} | {
+        "airflow/README.md",
+        "decisions",
+    }

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from features.serving.served import Served
 from features.stores.errors import StoreError
 from features.stores.online import PackedOnlineStore
+from features.stores.packed.generations import loss
 from features.stores.packed.pointer import Pointer
 
 
@@ -69,6 +70,12 @@ class KnownSnapshot:
 def find_served(store: FeatureStore) -> Served | None:
     """What the online store of `store` serves; None when it serves nothing."""
     return served_of(Pointer.parse(packed_store(store).backend(store.config).pointer()))
+
+
+def find_loss(store: FeatureStore) -> str:
+    """Why rows of what is served may be missing; empty when none is known to be."""
+    backend = packed_store(store).backend(store.config)
+    return loss(backend, Pointer.parse(backend.pointer()))
 
 
 def packed_store(store: FeatureStore) -> PackedOnlineStore:

@@ -23,7 +23,7 @@ from feast.types import from_feast_to_pyarrow_type
 from pydantic import SecretStr, model_validator
 
 from features.stores.packed.backend import Backend, Read
-from features.stores.packed.generations import begin, finish
+from features.stores.packed.generations import begin, drop_view, finish
 from features.stores.packed.keys import encode_key
 from features.stores.packed.place import Place
 from features.stores.packed.pointer import Pointer
@@ -215,7 +215,7 @@ class PackedOnlineStore(OnlineStore):  # type: ignore[misc]
         backend = self.backend(config)
         kept = [schema_of(view) for view in tables_to_keep]
         for view in tables_to_delete:
-            backend.drop_view("+".join(join_keys(view)), view.name)
+            drop_view(backend, "+".join(join_keys(view)), view.name)
         pointer = Pointer.parse(backend.pointer())
         for schema in kept:
             backend.make_room([schema], pointer.read(schema.entity))

@@ -71,7 +71,12 @@ def fetch(clone: Path, version: Version, into: Path) -> None:
     config = ("--config", str(local)) if local.exists() else ()
     path = f"models/{version.model}"
     dvc("get", *config, "--rev", version.commit, "--out", str(into), ".", path, cwd=clone)
-    digest = verified_digest(into)
+    try:
+        digest = verified_digest(into)
+    except SealError as error:
+        raise PublishError(
+            f"{version.tag} is refused, for its storage was changed after publishing: {error}"
+        ) from error
     if digest != version.sealed:
         raise PublishError(
             f"the files of {version.tag} are not those its tag names (hashes {digest[:12]} instead of "

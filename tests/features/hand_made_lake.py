@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from pipelines.lake import Lake
 from pipelines.settings import CHECKOUT, Settings
 from pipelines.verdicts import Verdict, write_verdict
 
+_ELEMENTS: dict[DType, Callable[[random.Random], Any]] = {
+    DType.STRINGS: lambda random_: f"item-{random_.randrange(9)}",
+    DType.INTS: lambda random_: random_.randrange(10**15),
+}
 INSTANT = pa.timestamp("us", "UTC")
 
 
@@ -33,27 +38,30 @@ def settings_of(home: Path, dataset: str) -> Settings:
     return Settings(home=home)
 
 
-def write_lake(root: Path, catalog: Catalog, days: Days, ids: int, seed: int = 7) -> Lake:
+def write_lake(
+    root: Path, catalog: Catalog, days: Days, ids: int, seed: int = 7, *, aligned: bool = False
+) -> Lake:
     """Snapshots of all views for `days`, validated; each day knows a random half of the keys.
 
-    Ids of an entity are "<entity>-0" up to `ids`; keys of two entities are all their pairs.
+    Ids of an entity are "<entity>-0" up to `ids`; keys of two entities are all their pairs. If `aligned`, all
+    lists of a row are of one length, as models want them that read several as one sequence.
     """
     lake, random_ = Lake(root), random.Random(seed)
     for view in catalog.views:
         keys = list(itertools.product(*([f"{key.name}-{n}" for n in range(ids)] for key in view.keys)))
         if isinstance(view, Profile):
-            write_snapshot(lake, view, None, keys, days.start, random_)
+            write_snapshot(lake, view, None, keys, days.start, random_, aligned=aligned)
             continue
         for ds in days:
-            write_snapshot(
-                lake, view, ds, [key for key in keys if random_.random() < 0.5], days.start, random_
-            )
+            known = [key for key in keys if random_.random() < 0.5]
+            write_snapshot(lake, view, ds, known, days.start, random_, aligned=aligned)
     return lake
 
 
 def write_snapshot(
-    lake: Lake, view: View, ds: date | None, keys: list[tuple[str, ...]], first: date, random_: random.Random
-) -> None:
+    lake: Lake, view: View, ds: date | None, keys: list[tuple[str, ...]], first: date, random_: random.Random,
+    *, aligned: bool = False,
+) -> None:  # fmt: skip
     """Publish one snapshot of `keys` and the verdict that it passed."""
     instant = first_instant(first) if ds is None else snapshot_instant(ds)
     times = pa.array([instant] * len(keys), INSTANT)
@@ -61,8 +69,11 @@ def write_snapshot(
         key.column: pa.array([ids[index] for ids in keys], pa.string()) for index, key in enumerate(view.keys)
     }
     columns |= {"event_timestamp": times, "created_timestamp": times}
+    lengths = [random_.randrange(4) for _ in keys] if aligned else []
     for feature in view.features:
         values = [_value(feature.dtype, random_) for _ in keys]
+        if aligned and feature.dtype in _ELEMENTS:
+            values = [[_ELEMENTS[feature.dtype](random_) for _ in range(length)] for length in lengths]
         columns[feature.name] = pa.array(values, ARROW_TYPES[feature.dtype])
     for link in view.links if isinstance(view, Profile) else ():
         columns[link.column] = pa.array([_link(link, random_) for _ in keys], pa.string())
@@ -91,6 +102,6 @@ def _value(dtype: DType, random_: random.Random) -> Any:
         case DType.STRING:
             return random_.choice(["", "a", "zwölf"])
         case DType.STRINGS:
-            return [f"item-{random_.randrange(9)}" for _ in range(random_.randrange(4))]
+            return [_ELEMENTS[dtype](random_) for _ in range(random_.randrange(4))]
         case DType.INTS:
-            return [random_.randrange(10**15) for _ in range(random_.randrange(4))]
+            return [_ELEMENTS[dtype](random_) for _ in range(random_.randrange(4))]

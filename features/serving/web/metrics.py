@@ -172,6 +172,11 @@ class _OfStore:
         if state.served is None or state.instant is None:
             return
         yield GaugeMetricFamily(
+            "gatehouse_store_lost_rows",
+            "Whether rows of what is served may be missing: evicted, or gone with a node",
+            value=bool(state.loss),
+        )
+        yield GaugeMetricFamily(
             "gatehouse_served_timestamp_seconds",
             "The first instant after the served day, in seconds since 1970",
             value=state.served.instant.timestamp(),

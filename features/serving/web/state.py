@@ -14,6 +14,7 @@ from features.serving.served import Served
 from features.serving.web.contract import Readiness
 from features.serving.web.lookups import Lookups
 from features.stores.errors import StoreError
+from features.stores.packed.generations import loss
 from features.stores.packed.pointer import Pointer
 
 
@@ -26,26 +27,30 @@ class StoreState:
         instant: the instant ages are judged at; None with `served`.
         building: what is being written, and since when; None while nothing is.
         problem: why nothing can be said of it; empty otherwise.
+        loss: why rows of what is served may be missing; empty when none is known to be.
     """
 
     served: Served | None = None
     instant: datetime | None = None
     building: dict[str, Any] | None = None
     problem: str = ""
+    loss: str = ""
 
     @classmethod
     def of(cls, lookups: Lookups) -> StoreState:
         """How the store is now; never raises for a store that is away."""
         store = lookups.store
         try:
-            pointer = Pointer.parse(packed_store(store).backend(store.config).pointer())
+            backend = packed_store(store).backend(store.config)
+            pointer = Pointer.parse(backend.pointer())
+            lost = loss(backend, pointer)
             building = pointer.building.about if pointer.building else None
             served = served_of(pointer)
         except StoreError as error:
             return cls(problem=str(error))
         if served is None:
             return cls(building=building, problem="nothing is served yet; run `gatehouse materialize` first")
-        return cls(served, lookups.clock(served), building)
+        return cls(served, lookups.clock(served), building, loss=lost)
 
 
 def readiness(lookups: Lookups, model: str | None) -> Readiness:
@@ -73,6 +78,8 @@ def _reasons(lookups: Lookups, state: StoreState) -> Iterator[str]:
     except StoreError as error:
         yield str(error)
         return
+    if state.loss:
+        yield f"{state.loss}; run `gatehouse materialize` to write all rows again"
     yield from _of_views(lookups.catalog, state.served, state.instant)
 
 

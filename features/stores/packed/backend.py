@@ -9,6 +9,7 @@ from typing import Protocol
 from features.stores.packed.schema import ViewSchema
 from features.stores.packed.shapes import Shape, Shapes
 from features.stores.packed.unpack import ViewRows
+from features.stores.packed.witness import Census
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class Backend(Protocol):
 
     def drop_generation(self, entity: str, generation: int) -> None:
         """Forget all rows of a generation of an entity."""
+
+    def count(self, entity: str, generation: int) -> int:
+        """Keys of a generation, as a census counts them; none where nothing is lost unnoticed."""
+
+    def census(self) -> Census:
+        """Counts that a loss of rows changes."""
 
     def clear(self) -> None:
         """Forget everything of the project."""

@@ -7,8 +7,11 @@ there; see docs/decisions/0006-what-is-served.md.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from features.stores.packed.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +21,12 @@ class Build:
     Attributes:
         generation: its number.
         about: what it will serve, and since when it is written, for people and readiness checks.
+        evicted: as in `Witness`, when it was begun.
     """
 
     generation: int
     about: dict[str, Any]
+    evicted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,13 @@ class Pointer:
         generations: entity to the generation of its rows that is read; 0 where an entity is not named.
         building: what is being written; None while nothing is. It stays behind when a run is killed.
         served: what `features.serving.served` says of the rows; None while nothing is served.
+        witness: tells whether they are still there; None where an earlier Gatehouse wrote them.
     """
 
     generations: dict[str, int] = field(default_factory=dict)
     building: Build | None = None
     served: dict[str, Any] | None = None
+    witness: Witness | None = None
 
     @property
     def instant(self) -> int | None:
@@ -52,9 +59,7 @@ class Pointer:
         return {self.read(entity), *([self.building.generation] if self.building else [])}
 
     def dump(self) -> bytes:
-        building = self.building and {"generation": self.building.generation, "about": self.building.about}
-        fields = {"generations": self.generations, "building": building, "served": self.served}
-        return json.dumps(fields).encode()
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
     def parse(cls, text: bytes | None) -> Pointer:
@@ -63,4 +68,5 @@ class Pointer:
             return cls()
         fields = json.loads(text)
         building = fields["building"] and Build(**fields["building"])
-        return cls(fields["generations"], building, fields["served"])
+        witness = fields.get("witness")
+        return cls(fields["generations"], building, fields["served"], witness and Witness(**witness))

@@ -23,6 +23,7 @@ from features.stores.packed.pointer import Pointer
 from features.stores.packed.schema import ViewSchema
 from features.stores.packed.shapes import ID_BYTES, Shape
 from features.stores.packed.unpack import ViewRows, unpack
+from features.stores.packed.witness import Census
 
 _NEWEST = Path(__file__).with_name("newest.lua").read_text(encoding="utf-8")
 _SWAP = """
@@ -33,6 +34,7 @@ return 1
 _ROWS_A_CALL = 250  # a script runs alone; so many rows keep readers waiting for about a millisecond
 _CALLS_A_TRIP = 16
 _KEYS_A_SCAN = 5_000
+_RECORDS = 3  # the pointer, the shapes and the prefixes
 _DIGEST = 5  # characters; make_room sees to it that no two entities have the same
 _WRITE_TIMEOUT = 30.0
 _TRIES = 5  # a pointer may move on while rows are read
@@ -136,6 +138,19 @@ class RedisBackend:
                     pipe.unlink(key)
                 pipe.execute()
             self._writer.hdel(self._name("prefixes"), self._prefix(entity, generation))
+
+    def count(self, entity: str, generation: int) -> int:
+        with _answering():
+            return sum(map(len, self._scan(entity, generation)))
+
+    def census(self) -> Census:
+        keys, evicted = -_RECORDS, {}
+        with _answering():
+            for server in self._servers():
+                told = self._reader.info("server", **server) | self._reader.info("stats", **server)
+                keys += self._reader.dbsize(**server)
+                evicted[told["run_id"]] = told["evicted_keys"]
+        return Census(max(keys, 0), evicted)
 
     def clear(self) -> None:
         for entity, generation in self.generations():
@@ -250,6 +265,10 @@ class RedisBackend:
     def _find(self, id_: bytes) -> Shape | None:
         with _answering():
             return self._shapes.find(id_)
+
+    def _servers(self) -> list[dict[str, Any]]:
+        """For each server, of a cluster each primary, the arguments that send a command there."""
+        return [{"target_nodes": node} for node in self._reader.get_primaries()] if self._cluster else [{}]
 
     def _load_shapes(self) -> list[str]:
         return [text.decode() for text in self._reader.hvals(self._name("shapes"))]
