@@ -97,6 +97,6 @@ def test_values_for_airflow_name_secrets_and_hold_none() -> None:
 def test_values_for_airflow_have_a_worker_for_each_queue_of_the_dags() -> None:
     values = yaml.safe_load((INFRA / "helm" / "airflow-values.yaml").read_text(encoding="utf-8"))
     celery = values["workers"]["celery"]
-    assert {celery["queue"], *(workers["queue"] for workers in celery["sets"])} == {"default", GPU}
+    assert {celery["queue"], *(workers["queue"] for workers in celery["sets"])} == {"cpu", GPU}
     lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert f"apache-airflow=={values['airflowVersion']}" in lock
