@@ -403,9 +403,10 @@ def use(
 
 
 def main() -> NoReturn:
-    """Run the command line; the project's own errors and a disk's end in one readable line."""
+    """Run the command line; the project's own errors, a disk's and memory's end in one readable line."""
     from pipelines.disk import refusal_of_disk
     from pipelines.logs import configure_logging, log_error
+    from pipelines.memory import refusal_of_memory
 
     log_format = Settings().log_format
     configure_logging(log_format)
@@ -415,11 +416,11 @@ def main() -> NoReturn:
         log_error(type(error).__name__, str(error), log_format)
         sys.exit(error.exit_code)
     except Exception as error:
-        refusal = refusal_of_disk(error)
-        if refusal is None:
-            raise
-        log_error("DiskError", refusal, log_format)
-        sys.exit(1)
+        for name, refusal_of in (("DiskError", refusal_of_disk), ("OutOfMemoryError", refusal_of_memory)):
+            if (refusal := refusal_of(error)) is not None:
+                log_error(name, refusal, log_format)
+                sys.exit(1)
+        raise
     sys.exit(0)
 
 

@@ -23,7 +23,8 @@ def rows_of_days(events: DataFrame, days: Days) -> Iterator[DataFrame]:
     no difference to that. `row` is JSON text where the row is rejected, null elsewhere.
 
     Raises:
-        RawDataError: a row runs on over the next ones, not one row of a file has a usable time, or a file cannot be read to its end.
+        RawDataError: a row runs on over the next ones, no row of a file has a usable time, or a file
+            cannot be read to its end.
     """
     as_json = sf.to_json("raw", {"ignoreNullFields": "false"})
     rows = events.withColumns(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
-from pyspark.sql.types import DataType, DateType, DoubleType, FloatType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DataType, DateType, TimestampNTZType, TimestampType
 
 from features.declarations.catalog import Catalog
 from features.declarations.mapping import LabelMapping, Mapping, ProfileMapping, load_mapping
 from pipelines.datasets.raw_files import content_hashes
-from pipelines.datasets.reading import Use, read_files
+from pipelines.datasets.reading import Use, id_text, read_files
 from pipelines.datasets.tables import (
     Outcome,
     RawTables,
@@ -122,12 +122,7 @@ def _identifier(raw: DataFrame, name: str) -> Column:
 
     pandas turns whole numbers with gaps into floats, and CSV files then have 7.0, which becomes 7 again.
     """
-    column = raw_field(name)
-    if isinstance(_type(raw, name), FloatType | DoubleType):
-        whole = column.try_cast("bigint")
-        finite = sf.abs(column) < sf.lit(math.inf)
-        return sf.when(whole == column, whole.cast("string")).otherwise(text(sf.when(finite, column)))
-    found = text(column)
+    found = text(id_text(raw_field(name), _type(raw, name)))
     whole_again = sf.when(found.endswith(".0"), sf.regexp_replace(found, r"^(-?\d+)\.0+$", "$1")).otherwise(
         found
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import math
 import re
 import zlib
 from collections import Counter, defaultdict
@@ -80,7 +81,9 @@ def read_files(
     for header, paths in _alike(texts, lambda path: _header(path, csv_format)).items():
         _require(spark, paths[0], header.names, needed, way_out)
         frames.append(_read_csv(spark, paths, header, needed))
-    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _agreeing(frames))
+    return reduce(
+        lambda one, other: one.unionByName(other, allowMissingColumns=True), _agreeing(frames, uses or {})
+    )
 
 
 @contextmanager
@@ -103,30 +106,33 @@ def reading_raw() -> Iterator[None]:
         ) from error
 
 
-def _agreeing(frames: Sequence[DataFrame]) -> list[DataFrame]:
+def _agreeing(frames: Sequence[DataFrame], uses: Mapping[str, Use]) -> list[DataFrame]:
     """The frames, with text instead of those raw columns whose types differ."""
     found: dict[str, set[DataType]] = defaultdict(set)
     for frame in frames:
         for name, dtype in _types(frame).items():
             found[name].add(dtype)
     differing = {name for name, types in found.items() if len(types) > 1}
-    return [_with_text(frame, differing) for frame in frames] if differing else list(frames)
+    return [_with_text(frame, differing, uses) for frame in frames] if differing else list(frames)
 
 
-def _with_text(frame: DataFrame, names: Collection[str]) -> DataFrame:
+def _with_text(frame: DataFrame, names: Collection[str], uses: Mapping[str, Use]) -> DataFrame:
     columns = []
     for name, dtype in _types(frame).items():
         column = sf.col("raw").getField(name)
-        columns.append((_text(column, dtype) if name in names else column).alias(name))
+        if name in names:
+            column = id_text(column, dtype) if uses.get(name) is Use.ID else column.cast("string")
+        columns.append(column.alias(name))
     return frame.withColumn("raw", sf.struct(*columns))
 
 
-def _text(column: Column, dtype: DataType) -> Column:
-    """A raw column as text; whole floats without exponent, since they may be ids."""
+def id_text(column: Column, dtype: DataType) -> Column:
+    """An id as text: whole floats without point and exponent, null where a float is NaN or infinite."""
     if not isinstance(dtype, FloatType | DoubleType):
         return column.cast("string")
     whole = column.try_cast("bigint")
-    return sf.when(whole == column, whole.cast("string")).otherwise(column.cast("string"))
+    finite = sf.when(sf.abs(column) < sf.lit(math.inf), column)
+    return sf.when(whole == column, whole.cast("string")).otherwise(finite.cast("string"))
 
 
 def _types(frame: DataFrame) -> dict[str, DataType]:
@@ -183,8 +189,10 @@ def _header(path: Path, csv_format: CsvFormat | None) -> _Header:
             )
     except StopIteration:
         raise RawDataError(f"{path} is empty: not even a header; get the file anew") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise RawDataError(f"{path} is not readable as UTF-8 text: {error}") from error
+    except csv.Error as error:
+        raise RawDataError(f"{path} has no readable header: {error}; is a quote in it not closed?") from error
     except (EOFError, zlib.error) as error:
         raise RawDataError(f"{path} is cut off or damaged: {error}; get the file anew") from error
     return _Header(tuple(names), used)

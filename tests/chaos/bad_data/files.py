@@ -63,7 +63,7 @@ def _(day: Day) -> Spoilt:
     return csv(day.rows, sep=";")
 
 
-@kind("a quote in the header is not closed", Refused("ingest", ("FILE", "has no column 'uid'")))
+@kind("a quote in the header is not closed", Refused("ingest", ("FILE", "no readable header", "quote")))
 def _(day: Day) -> Spoilt:
     return File(".csv", b'"' + csv(pd.concat([day.rows] * 60)).content)
 

@@ -39,12 +39,14 @@ class Handled:
         how: the rule, as docs/data-contract.md states it.
         duplicates, quarantined: how many rows become what.
         reason: of the quarantine.
+        spills: whether the file has rows of the days beside its own.
     """
 
     how: str
     duplicates: int = 0
     quarantined: int = 0
     reason: str = ""
+    spills: bool = False
 
     @property
     def words(self) -> str:

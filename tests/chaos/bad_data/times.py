@@ -55,7 +55,8 @@ def _(day: Day) -> Spoilt:
 
 
 @kind(
-    "times in seconds where milliseconds are told", Refused("events", ("events", "DS", "0 rows", "usual 60"))
+    "times in seconds where milliseconds are told",
+    Refused("events", ("events", "DS", "0 rows", "times the usual")),
 )
 def _(day: Day) -> Spoilt:
     return csv(day.rows.assign(at=day.rows["at"] // 1000, seen=day.rows["seen"] // 1000))
@@ -102,7 +103,7 @@ def _(day: Day) -> Spoilt:
     return csv(day.rows.assign(at=day.rows["at"].map("{:.12E}".format))), day.rows
 
 
-@kind("times around midnight", Handled(OWN_DAY))
+@kind("times around midnight", Handled(OWN_DAY, spills=True))
 def _(day: Day) -> Spoilt:
     rows = day.rows.copy()
     rows.loc[0, ["at", "seen"]] = [day.start, day.start]
@@ -111,7 +112,7 @@ def _(day: Day) -> Spoilt:
     return csv(pd.concat([beyond.assign(seen=beyond["at"]), rows])), rows
 
 
-@kind("rows of the day before", Handled(OWN_DAY))
+@kind("rows of the day before", Handled(OWN_DAY, spills=True))
 def _(day: Day) -> Spoilt:
     late = day.rows.loc[day.some(9)]
     late = late.assign(at=late["at"] - DAY_MS)

@@ -209,6 +209,18 @@ def _(day: Day) -> Spoilt:
     Refused("ingest", ("FILE", "no row with a usable time")),
 )
 def _(day: Day) -> Spoilt:
+    return csv(day.rows.assign(at=day.rows["at"].map("{:,}".format)))
+
+
+@kind(
+    "quantities that are NaN, infinite, or beyond a float",
+    Handled(
+        "a quantity that is no finite number within its bounds puts its row into quarantine",
+        quarantined=3,
+        reason="looked is not a number within its bounds",
+    ),
+)
+def _(day: Day) -> Spoilt:
     spoilt = day.some(3)
     values = dict(zip(spoilt, ("NaN", "-inf", "1e39"), strict=True))
     return csv(day.with_text("seconds", values)), day.rows.drop(index=spoilt)
@@ -237,17 +249,17 @@ def _(day: Day) -> Spoilt:
     return csv(moved.set_axis(day.rows.columns, axis="columns"))
 
 
-@kind("a day without a row", Refused("events", ("events", "DS", "0 rows", "usual 60")))
+@kind("a day without a row", Refused("events", ("events", "DS", "0 rows", "times the usual")))
 def _(day: Day) -> Spoilt:
     return csv(day.rows.iloc[:0])
 
 
-@kind("a day of one row", Refused("events", ("events", "DS", "1 rows", "usual 60")))
+@kind("a day of one row", Refused("events", ("events", "DS", "1 rows", "times the usual")))
 def _(day: Day) -> Spoilt:
     return csv(day.rows.iloc[:1])
 
 
-@kind("ten times the day", Refused("events", ("events", "DS", "600 rows", "usual 60")))
+@kind("ten times the day", Refused("events", ("events", "DS", "600 rows", "times the usual")))
 def _(day: Day) -> Spoilt:
     return csv(good_rows(day.ds, Random(day.numbers.random()), 600))
 
