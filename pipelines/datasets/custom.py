@@ -79,14 +79,10 @@ def _needed(mapping: Mapping) -> list[str]:
 def _uses(mapping: Mapping) -> dict[str, Use]:
     """What the named columns are read as."""
     events = mapping.events
-    numbers = [*mapping.labels.values(), *mapping.quantities.values()]
-    uses = [
-        (events.user, Use.ID),
-        (events.item, Use.ID),
-        (events.scenario, Use.ID),
-        (events.event_id, Use.ID),
-    ]
-    uses += [(number.column, Use.NUMBER) for number in numbers]
+    ids = (events.user, events.item, events.scenario, events.event_id)
+    uses = [(name, Use.ID) for name in ids]
+    uses += [(label.column, Use.NUMBER) for label in mapping.labels.values()]
+    uses += [(quantity.column, Use.NUMBER) for quantity in mapping.quantities.values()]
     uses += [(events.time, Use.TIME), (events.created, Use.TIME)]
     return {name: use for name, use in uses if name is not None}
 

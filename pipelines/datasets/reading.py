@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
@@ -137,7 +137,7 @@ def id_text(column: Column, dtype: DataType) -> Column:
 
 def _types(frame: DataFrame) -> dict[str, DataType]:
     raw = frame.schema["raw"].dataType
-    return {name: raw[name].dataType for name in raw.fieldNames()}  # type: ignore[attr-defined, index]
+    return {name: raw[name].dataType for name in raw.fieldNames()}
 
 
 def _alike(paths: Sequence[Path], look: Callable[[Path], Look]) -> dict[Look, list[Path]]:
@@ -162,13 +162,11 @@ class Use(StrEnum):
         text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_null(dtype)
         if number or text:
             return True
-        match self:
-            case Use.ID:
-                return not pa.types.is_nested(dtype)
-            case Use.NUMBER:
-                return pa.types.is_boolean(dtype)
-            case Use.TIME:
-                return pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)
+        if self is Use.ID:
+            return not pa.types.is_nested(dtype)
+        if self is Use.NUMBER:
+            return bool(pa.types.is_boolean(dtype))
+        return bool(pa.types.is_timestamp(dtype) or pa.types.is_date(dtype))
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ def quarantine(lake: Lake, ds: date) -> dict[str, object]:
 
     Both None where no counts or rows are.
     """
-    unknown = {QUARANTINED: None, QUARANTINED_FOR: None}
+    unknown: dict[str, object] = {QUARANTINED: None, QUARANTINED_FOR: None}
     try:
         counts = read_counts(lake, ds)
     except MissingPartitionError:

@@ -24,12 +24,6 @@ class Refused:
     by: str
     says: tuple[str, ...]
 
-    @property
-    def words(self) -> str:
-        shown = ", ".join(f"`{word}`" for word in self.says)
-        stopped = "refused by `ingest`" if self.by == "ingest" else f"stopped by `validate {self.by}`"
-        return f"{stopped}, which names {shown}"
-
 
 @dataclass(frozen=True, slots=True)
 class Handled:
@@ -47,10 +41,6 @@ class Handled:
     quarantined: int = 0
     reason: str = ""
     spills: bool = False
-
-    @property
-    def words(self) -> str:
-        return f"handled: {self.how}"
 
 
 @dataclass(frozen=True, slots=True)

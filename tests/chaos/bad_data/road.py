@@ -132,15 +132,25 @@ class Road:
         self.met[name] = replace(met, said="\n".join([*said, str(refusal.value)]), by="events")
 
     def require(self, kind: Kind) -> None:
-        """Insist that a kind was met as it says, and that what was there before is there."""
+        """Insist that a kind was met as it says, and that what was there before is there.
+
+        Raises:
+            AssertionError: it was not; the message begins with its name.
+        """
+        try:
+            self._require(kind)
+        except AssertionError as error:
+            raise AssertionError(f"{kind.name}: {error}") from error
+
+    def _require(self, kind: Kind) -> None:
         met = self.met[kind.name]
         if isinstance(kind.outcome, Refused):
-            assert met.by == kind.outcome.by, f"{kind.name}: {met.by or 'nothing'} refuses it. {met.said}"
+            assert met.by == kind.outcome.by, f"{met.by or 'nothing'} refuses it. {met.said}"
             for word in kind.outcome.says:
                 shown = word.replace("FILE", met.file).replace("DS", str(met.ds))
-                assert shown in met.said, f"{kind.name}: {shown!r} is not in {met.said!r}"
+                assert shown in met.said, f"{shown!r} is not in {met.said!r}"
         else:
-            assert met.by == "", f"{kind.name}: {met.said}"
+            assert met.by == "", met.said
             self._require_events(kind.outcome, met)
         assert self._partitions_before(FIRST + DAY * GOOD) == self._good
         assert self._answer() == self._served
