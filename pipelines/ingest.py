@@ -19,7 +19,7 @@ from pipelines.datasets.tables import RawTables, event_columns
 from pipelines.days import Days
 from pipelines.errors import RawDataError
 from pipelines.lake import Lake
-from pipelines.raw_days import dated, fingerprint, tally
+from pipelines.raw_days import fingerprint, rows_of_days, tally
 from pipelines.settings import Settings
 from pipelines.spark import spark_session
 
@@ -27,9 +27,8 @@ from pipelines.spark import spark_session
 def ingest(settings: Settings, days: Days) -> None:
     """Write events, quarantine, users, items and counts; for the simulated log, the truth as well.
 
-    Each of `days` gets its partitions, empty ones too. A row without a usable time belongs to no
-    day; it is quarantined with the data set's first day, whatever range is asked for, so that a
-    day's partition never depends on the days ingested along with it.
+    Each of `days` gets its partitions, empty ones too, and a day's partition never depends on the days
+    ingested along with it.
 
     Raises:
         RawDataError: a raw file is missing or not in shape, or the log does not reach `days`.
@@ -38,12 +37,10 @@ def ingest(settings: Settings, days: Days) -> None:
         raw = find_adapter(settings.dataset)(spark_session(settings), settings, days)
         lake = Lake(settings.lake)
         columns = event_columns(settings.catalog)
-        rows = dated(raw.events, settings.dataset_params.days.start)
-        asked = rows.filter(sf.col("ds").between(sf.lit(days.start), sf.lit(days.end))).persist()
-        try:
+        with rows_of_days(raw.events, days) as asked:
             tallied = tally(asked, columns)
             if not any(row["dated"] for row in tallied):
-                _require_within(rows, days, settings.dataset)
+                _require_within(raw.events, days, settings.dataset)
             with lake.staging() as staged:
                 daily = _stage_daily(asked, raw, columns, staged)
                 counts = [_counted(ds, tallied, staged) for ds in days]
@@ -53,16 +50,14 @@ def ingest(settings: Settings, days: Days) -> None:
                     facts[table] = published.rows
                 for table in daily:
                     lake.publish_days(table, days, staged / table, dict.fromkeys(days, raw.inputs))
-        finally:
-            asked.unpersist()
         for day in counts:
             write_counts(lake, day)
         facts.update(_totals(counts))
 
 
-def _require_within(rows: DataFrame, days: Days, dataset: str) -> None:
+def _require_within(events: DataFrame, days: Days, dataset: str) -> None:
     """Raise `RawDataError` if the log ends before `days` or begins after them."""
-    first, last = rows.agg(*(sf.to_date(f("event_timestamp")) for f in (sf.min, sf.max))).first()
+    first, last = events.agg(*(sf.to_date(f("event_timestamp")) for f in (sf.min, sf.max))).first()
     if first is None:
         raise RawDataError(f"the log of {dataset} has no row with a usable time")
     if days.start > last or days.end < first:

@@ -17,7 +17,7 @@ from pipelines.datasets.tables import RawTables, event_columns
 from pipelines.days import Days
 from pipelines.files import write_whole
 from pipelines.lake import Lake
-from pipelines.raw_days import dated, fingerprint, tally
+from pipelines.raw_days import fingerprint, rows_of_days, tally
 from pipelines.settings import Settings
 from pipelines.spark import spark_session
 
@@ -95,10 +95,9 @@ def _look(settings: Settings, raw: RawTables, days: Days) -> _Seen:
         last = None
     if last is not None and last.inputs == inputs:
         return last
-    rows = dated(raw.events, settings.dataset_params.days.start)
     by_day: dict[date, list[Any]] = defaultdict(list)
-    for row in tally(rows, event_columns(settings.catalog)):
-        if row["ds"] in days:
+    with rows_of_days(raw.events, days) as rows:
+        for row in tally(rows, event_columns(settings.catalog)):
             by_day[row["ds"]].append(row)
     seen = _Seen(
         inputs=inputs,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipelines.errors import PublishError
 from pipelines.manifest import sha256_of
-from training.sealed import DATA_ONLY, HASHES, verify
+from training.sealed import DATA_ONLY, HASHES, unlisted, verify
 
 
 def verified_digest(folder: Path) -> str:
@@ -20,14 +19,11 @@ def verified_digest(folder: Path) -> str:
         PublishError: there is a file that is not listed, or one of a format that can carry code.
     """
     verify(folder)
-    listed = json.loads((folder / HASHES).read_bytes())
     for path in sorted(folder.iterdir()):
         if path.suffix not in DATA_ONLY or not path.is_file() or path.is_symlink():
             raise PublishError(f"{path} is refused: a model consists of {', '.join(sorted(DATA_ONLY))} files")
-        if path.name != HASHES and path.name not in listed:
-            raise PublishError(
-                f"{path} is not listed in {HASHES}; remove it, or train or pull the model again"
-            )
+    for path in unlisted(folder):
+        raise PublishError(f"{path} is not listed in {HASHES}; remove it, or train or pull the model again")
     return sha256_of(folder / HASHES)
 
 

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
+from pipelines.datasets.reading import OPEN_QUOTE, reading_raw
+from pipelines.days import Days
+from pipelines.errors import RawDataError
 
-def dated(events: DataFrame, first: date) -> DataFrame:
-    """Add `ds`, and turn `raw` into `row`: JSON text where the row is rejected, null elsewhere.
 
-    Args:
-        events: `RawTables.events`.
-        first: the day that a row without a usable time is put down to.
+@contextmanager
+def rows_of_days(events: DataFrame, days: Days) -> Iterator[DataFrame]:
+    """The raw rows of `days`, cached: `RawTables.events` with their day, `ds`, and `row` for `raw`.
+
+    A row's day is that of its time. A row without a usable time is put down to the day that most rows of
+    its file lie on, so that the gate of the day it came with hears of it; which days are asked for makes
+    no difference to that. `row` is JSON text where the row is rejected, null elsewhere.
+
+    Raises:
+        RawDataError: a row runs on over the next ones, no row of a file has a usable time, or a file
+            cannot be read to its end.
     """
     as_json = sf.to_json("raw", {"ignoreNullFields": "false"})
-    return events.withColumns(
+    rows = events.withColumns(
         {
-            "ds": sf.coalesce(sf.to_date("event_timestamp"), sf.lit(first)),
+            "ds": sf.to_date("event_timestamp"),
             "row": sf.when(sf.col("reason").isNotNull(), as_json),
         }
     ).drop("raw")
+    within = sf.col("ds").between(sf.lit(days.start), sf.lit(days.end))
+    near = rows.filter(within | sf.col("ds").isNull()).persist()
+    try:
+        with reading_raw():
+            yield _settled(rows, near).filter(within)
+    finally:
+        near.unpersist()
+
+
+def _settled(rows: DataFrame, near: DataFrame) -> DataFrame:
+    """`near`, with a day for its rows that have none."""
+    runs_on = sf.col("reason") == OPEN_QUOTE
+    timeless = (
+        near.filter(sf.col("ds").isNull() | runs_on)
+        .groupBy("source")
+        .agg(sf.min(sf.when(runs_on, sf.col("line"))).alias("runs_on"))
+        .orderBy("source")
+        .collect()
+    )
+    for row in timeless:
+        if row["runs_on"] is not None:
+            raise RawDataError(
+                f"{row['source']} row {row['runs_on']}: {OPEN_QUOTE}; close or double the quote"
+            )
+    return _with_usual_days(rows, near, [row["source"] for row in timeless]) if timeless else near
+
+
+def _with_usual_days(rows: DataFrame, near: DataFrame, timeless: Sequence[str]) -> DataFrame:
+    """`near`, its rows without a time put down to the day that most rows of their file lie on."""
+    of_files = rows.filter(sf.col("ds").isNotNull() & sf.col("source").isin(*timeless))
+    usual = {
+        row["source"]: row["ds"]
+        for row in of_files.groupBy("source").agg(sf.mode("ds", deterministic=True).alias("ds")).collect()
+    }
+    for source in timeless:
+        if source not in usual:
+            raise RawDataError(
+                f"{source} has no row with a usable time; correct the time's column or its unit, or the file"
+            )
+    days = sf.create_map(*(sf.lit(part) for pair in usual.items() for part in pair))
+    return near.withColumn("ds", sf.coalesce("ds", days[sf.col("source")]))
 
 
 def tally(rows: DataFrame, columns: Sequence[str]) -> list[Any]:
@@ -33,7 +83,7 @@ def tally(rows: DataFrame, columns: Sequence[str]) -> list[Any]:
     apart. So it is the same whatever the order of the rows, and whichever files and lines they lie in.
 
     Args:
-        rows: as `dated` gives them.
+        rows: as `rows_of_days` gives them.
         columns: those of the event table.
     """
     told = [*columns, "row"]

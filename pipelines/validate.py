@@ -26,7 +26,7 @@ from pipelines.gates.partitions import (
     Partition,
     batches,
     label_statistics,
-    quarantined_share,
+    quarantine,
     read_partition,
     volume,
 )
@@ -111,7 +111,7 @@ def _daily(lake: Lake, table: str, suites: TableSuites, days: Sequence[date] | D
         lake.manifest(table, ds)  # a day never written ends here, with the command that writes it
         facts = volume(counts, ds)
         if table == "events":
-            facts["quarantined_share"] = quarantined_share(lake, ds)
+            facts |= quarantine(lake, ds)
         yield read_partition(lake, table, ds, suites.columns, first_instant(ds), snapshot_instant(ds), facts)
 
 

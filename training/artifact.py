@@ -22,7 +22,7 @@ from training.data.encode import Encoder
 from training.errors import ArtifactError
 from training.loop import CurvePoint
 from training.models.build import build, settings_of
-from training.sealed import DATA_ONLY, sealed_folder, verify
+from training.sealed import DATA_ONLY, HASHES, sealed_folder, unlisted, verify
 
 WEIGHTS = "model.safetensors"
 CURVES = "curves.csv"
@@ -67,23 +67,34 @@ def load_model(folder: Path) -> tuple[nn.Module, Encoder]:
 
     Raises:
         SealError: a file is missing or is not the one that was written.
-        ArtifactError: a file could carry code, or the files do not belong together.
+        ArtifactError: a file could carry code or is not listed, a weight is not finite, or the files do
+            not belong together.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix not in DATA_ONLY:
+        if path.suffix not in DATA_ONLY or path.is_symlink():
             raise ArtifactError(
                 f"{path} is refused: a model consists of {', '.join(sorted(DATA_ONLY))} files only, "
-                "because other formats (pickles above all) can run code"
+                "because other formats (pickles above all) can run code, and of no links to other places"
             )
     verify(folder)
+    if strangers := unlisted(folder):
+        raise ArtifactError(
+            f"{strangers[0]} is refused: {HASHES} does not list it; remove it, or fetch the model again"
+        )
     try:
         description = json.loads((folder / MODEL).read_bytes())
         encoder = Encoder.load(folder)
         config = TrainConfig.model_validate(description["config"])
         model = build(description["name"], encoder.spec, config)
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        model.load_state_dict(weights)
     except (OSError, KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
         raise ArtifactError(f"{folder} is not a model of this version of Gatehouse: {error}") from error
+    for name, values in weights.items():
+        if not values.isfinite().all():
+            raise ArtifactError(
+                f"{folder / WEIGHTS}: {name} has values that are NaN or infinite; train it again"
+            )
     return model.eval(), encoder
 
 

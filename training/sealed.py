@@ -69,6 +69,16 @@ def verify(folder: Path) -> None:
             )
 
 
+def unlisted(folder: Path) -> list[Path]:
+    """Files of a sealed folder that `hashes.json` does not name, in order.
+
+    Raises:
+        SealError: there is no readable `hashes.json`.
+    """
+    listed = {HASHES, *_hashes(folder)}
+    return [path for path in sorted(folder.iterdir()) if path.name not in listed]
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     path = folder / HASHES
     try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
-from pyspark.sql.types import DataType, DateType, DoubleType, FloatType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DataType, DateType, TimestampNTZType, TimestampType
 
 from features.declarations.catalog import Catalog
 from features.declarations.mapping import LabelMapping, Mapping, ProfileMapping, load_mapping
 from pipelines.datasets.raw_files import content_hashes
-from pipelines.datasets.reading import read_files
+from pipelines.datasets.reading import Use, id_text, read_files
 from pipelines.datasets.tables import (
     Outcome,
     RawTables,
@@ -27,6 +28,7 @@ from pipelines.errors import RawDataError, SettingsError
 from pipelines.settings import Settings
 
 ONLY_SCENARIO = "all"
+_REPLACED = "\ufffd"  # what Spark reads in the place of bytes that are no UTF-8
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -38,7 +40,7 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     mapping = load_mapping(path)
     way_out = f"Correct the column's name in {path}, or in the file."
     logs = _matching(path, mapping.events.path)
-    log = read_files(spark, logs, _needed(mapping), way_out)
+    log = read_files(spark, logs, _needed(mapping), way_out, uses=_uses(mapping))
     events = _events(log, mapping, settings.catalog)
     profiles = {}
     read_too = []
@@ -77,6 +79,17 @@ def _needed(mapping: Mapping) -> list[str]:
     return list(dict.fromkeys(name for name in named if name is not None))
 
 
+def _uses(mapping: Mapping) -> dict[str, Use]:
+    """What the named columns are read as."""
+    events = mapping.events
+    ids = (events.user, events.item, events.scenario, events.event_id)
+    uses = [(name, Use.ID) for name in ids]
+    uses += [(label.column, Use.NUMBER) for label in mapping.labels.values()]
+    uses += [(quantity.column, Use.NUMBER) for quantity in mapping.quantities.values()]
+    uses += [(events.time, Use.TIME), (events.created, Use.TIME)]
+    return {name: use for name, use in uses if name is not None}
+
+
 def _events(log: DataFrame, mapping: Mapping, catalog: Catalog) -> DataFrame:
     named = mapping.events
     scenario = sf.lit(ONLY_SCENARIO) if named.scenario is None else _identifier(log, named.scenario)
@@ -95,7 +108,7 @@ def _events(log: DataFrame, mapping: Mapping, catalog: Catalog) -> DataFrame:
             for quantity in catalog.quantities
         },
         event_id=None if named.event_id is None else _identifier(log, named.event_id),
-        created=None if named.created is None else _time(log, named.created, named.time_unit),
+        created=None if named.created is None else _arrival(log, named.created, named.time_unit),
     )
 
 
@@ -104,25 +117,37 @@ def _type(raw: DataFrame, name: str) -> DataType:
 
 
 def _identifier(raw: DataFrame, name: str) -> Column:
-    """An id as text; pandas turns whole numbers with gaps into floats, which become whole again."""
-    column = raw_field(name)
-    if isinstance(_type(raw, name), FloatType | DoubleType):
-        whole = column.try_cast("bigint")
-        return sf.when(whole == column, whole.cast("string")).otherwise(
-            text(sf.when(~sf.isnan(column), column))
-        )
-    return text(column)
+    """An id as text; null where it is infinite, NaN, or holds bytes that are no UTF-8.
+
+    pandas turns whole numbers with gaps into floats, and CSV files then have 7.0, which becomes 7 again.
+    """
+    found = text(id_text(raw_field(name), _type(raw, name)))
+    whole_again = sf.when(found.endswith(".0"), sf.regexp_replace(found, r"^(-?\d+)\.0+$", "$1")).otherwise(
+        found
+    )
+    return sf.when(~found.contains(_REPLACED), whole_again)
 
 
 def _time(raw: DataFrame, name: str, unit: str) -> Column:
-    """A timestamp from a timestamp, a date, a number in `unit`, or text: a number or ISO 8601."""
+    """A timestamp from a timestamp, a date, a number in `unit`, or text: a number or ISO 8601.
+
+    Text must have a date: of a bare time of day Spark would make one of the day it runs on.
+    """
     column = raw_field(name)
     if isinstance(_type(raw, name), TimestampType | TimestampNTZType | DateType):
         return instant(sf.unix_micros(column.cast("timestamp")))
     number = column.try_cast("decimal(30, 6)")
     microseconds = sf.try_multiply(number, sf.lit(_MICROSECONDS[unit])).try_cast("bigint")
-    written = sf.unix_micros(column.cast("string").try_cast("timestamp"))
+    dated = sf.when(column.cast("string").rlike(r"^\s*\d{4}-\d{1,2}-\d{1,2}"), column.cast("string"))
+    written = sf.unix_micros(dated.try_cast("timestamp"))
     return instant(sf.when(number.isNotNull(), microseconds).otherwise(written))
+
+
+def _arrival(raw: DataFrame, name: str, unit: str) -> Outcome:
+    """When a row was learnt of; pandas writes NaN where that is missing."""
+    found = text(raw_field(name))
+    missing = sf.lower(found) == "nan"
+    return Outcome(found=sf.when(~missing, found), value=_time(raw, name, unit))
 
 
 def _label(label: LabelMapping) -> Outcome:
@@ -130,9 +155,10 @@ def _label(label: LabelMapping) -> Outcome:
     number = sf.coalesce(column.try_cast("double"), column.try_cast("boolean").try_cast("double"))
     found = text(column)
     missing = found.isNull() | sf.coalesce(sf.isnan(number), sf.lit(False))
+    finite = sf.abs(number) < sf.lit(math.inf)
     return Outcome(
         found=sf.when(~missing, found),
-        value=sf.when(~missing, (number >= label.at_least).cast("tinyint")),
+        value=sf.when(~missing & finite, (number >= label.at_least).cast("tinyint")),
     )
 
 

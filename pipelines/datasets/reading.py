@@ -5,22 +5,33 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import math
+import re
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import reduce
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import DataType, DoubleType, FloatType, StringType, StructField, StructType
 
 from pipelines.errors import RawDataError
 
 _MALFORMED = "__malformed"
+OTHER_FIELDS = "the row has another number of fields than its header"
+OPEN_QUOTE = "a quote that is not closed takes in the lines below it"
+_SHOWN_COLUMNS = 30
+_SHOWN_LETTERS = 40
 Look = TypeVar("Look", bound=Hashable)
 
 
@@ -38,11 +49,14 @@ def read_files(
     needed: Collection[str],
     way_out: str,
     csv_format: CsvFormat | None = None,
+    uses: Mapping[str, Use] | None = None,
 ) -> DataFrame:
     """All rows of `files` as columns `raw`, `source`, `line` and `malformed`.
 
-    `raw` is a struct of the file's own columns: text from CSV, the file's types from Parquet.
-    `malformed` marks CSV rows with another number of fields than the header. A CSV file may
+    `raw` is a struct of the file's own columns: text from CSV, the file's types from Parquet, and text
+    again where the files do not agree on a column's type.
+    `malformed` says what is wrong with a CSV row: it has another number of fields than the header, or
+    a quote that is not closed makes it run on over the lines that follow. A CSV file may
     hold line breaks within quotes and is therefore read by one core; a large log is better
     kept in several files, or in Parquet.
 
@@ -52,20 +66,78 @@ def read_files(
         needed: columns that every file must have.
         way_out: what to do about a missing one, the end of the error message.
         csv_format: by default commas (tabs in .tsv) and double quotes.
+        uses: needed columns of Parquet files that must have a type fit for their use.
 
     Raises:
-        RawDataError: a file cannot be read, or lacks a needed column.
+        RawDataError: a file cannot be read, lacks a needed column, or has one of an unfit type.
     """
     frames = []
     tables = [path for path in files if path.suffix == ".parquet"]
     for schema, paths in _alike(tables, _parquet_schema).items():
         _require(spark, paths[0], schema.names, needed, way_out)
+        _require_types(paths[0], schema, uses or {}, way_out)
         frames.append(_read_parquet(spark, paths, schema))
     texts = [path for path in files if path.suffix != ".parquet"]
     for header, paths in _alike(texts, lambda path: _header(path, csv_format)).items():
         _require(spark, paths[0], header.names, needed, way_out)
-        frames.append(_read_csv(spark, paths, header))
-    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
+        frames.append(_read_csv(spark, paths, header, needed))
+    return reduce(
+        lambda one, other: one.unionByName(other, allowMissingColumns=True), _agreeing(frames, uses or {})
+    )
+
+
+@contextmanager
+def reading_raw() -> Iterator[None]:
+    """Name the raw file that Spark cannot read on from; it finds out long after `read_files`.
+
+    Raises:
+        RawDataError: a file is cut off or damaged behind its beginning.
+    """
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        found = re.search(
+            r"FAILED_READ_FILE\S* [^\n]*? file (?:file:/*(?=/))?([^\n]+?)\.(?:\s|$)", str(error)
+        )
+        if found is None:
+            raise
+        raise RawDataError(
+            f"{found[1]} cannot be read to its end: it is cut off or damaged; get the file anew"
+        ) from error
+
+
+def _agreeing(frames: Sequence[DataFrame], uses: Mapping[str, Use]) -> list[DataFrame]:
+    """The frames, with text instead of those raw columns whose types differ."""
+    found: dict[str, set[DataType]] = defaultdict(set)
+    for frame in frames:
+        for name, dtype in _types(frame).items():
+            found[name].add(dtype)
+    differing = {name for name, types in found.items() if len(types) > 1}
+    return [_with_text(frame, differing, uses) for frame in frames] if differing else list(frames)
+
+
+def _with_text(frame: DataFrame, names: Collection[str], uses: Mapping[str, Use]) -> DataFrame:
+    columns = []
+    for name, dtype in _types(frame).items():
+        column = sf.col("raw").getField(name)
+        if name in names:
+            column = id_text(column, dtype) if uses.get(name) is Use.ID else column.cast("string")
+        columns.append(column.alias(name))
+    return frame.withColumn("raw", sf.struct(*columns))
+
+
+def id_text(column: Column, dtype: DataType) -> Column:
+    """An id as text: whole floats without point and exponent, null where a float is NaN or infinite."""
+    if not isinstance(dtype, FloatType | DoubleType):
+        return column.cast("string")
+    whole = column.try_cast("bigint")
+    finite = sf.when(sf.abs(column) < sf.lit(math.inf), column)
+    return sf.when(whole == column, whole.cast("string")).otherwise(finite.cast("string"))
+
+
+def _types(frame: DataFrame) -> dict[str, DataType]:
+    raw = frame.schema["raw"].dataType
+    return {name: raw[name].dataType for name in raw.fieldNames()}
 
 
 def _alike(paths: Sequence[Path], look: Callable[[Path], Look]) -> dict[Look, list[Path]]:
@@ -74,6 +146,27 @@ def _alike(paths: Sequence[Path], look: Callable[[Path], Look]) -> dict[Look, li
     for path in paths:
         groups[look(path)].append(path)
     return groups
+
+
+class Use(StrEnum):
+    """What a column is read as, and so which types of Parquet it may have."""
+
+    ID = "an id is text or a number"
+    NUMBER = "a label or a quantity is a number, text, or true and false"
+    TIME = "a time is a timestamp, a date, text or a number"
+
+    def fits(self, dtype: pa.DataType) -> bool:
+        if pa.types.is_dictionary(dtype):
+            return self.fits(dtype.value_type)
+        number = pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
+        text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_null(dtype)
+        if number or text:
+            return True
+        if self is Use.ID:
+            return not pa.types.is_nested(dtype)
+        if self is Use.NUMBER:
+            return bool(pa.types.is_boolean(dtype))
+        return bool(pa.types.is_timestamp(dtype) or pa.types.is_date(dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +189,10 @@ def _header(path: Path, csv_format: CsvFormat | None) -> _Header:
         raise RawDataError(f"{path} is empty: not even a header; get the file anew") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RawDataError(f"{path} is not readable as UTF-8 text: {error}") from error
+    except csv.Error as error:
+        raise RawDataError(f"{path} has no readable header: {error}; is a quote in it not closed?") from error
+    except (EOFError, zlib.error) as error:
+        raise RawDataError(f"{path} is cut off or damaged: {error}; get the file anew") from error
     return _Header(tuple(names), used)
 
 
@@ -121,8 +218,25 @@ def _require(
     ).count()  # fmt: skip
     raise RawDataError(
         f"{path} ({rows:,} rows) has no column {', '.join(map(repr, missing))}; "
-        f"closest is {closest[0]!r}; its columns are {', '.join(names)}. {way_out}"
+        f"closest is {_short(closest[0])!r}; its columns are {_listed(names)}. {way_out}"
     )
+
+
+def _require_types(path: Path, schema: pa.Schema, uses: Mapping[str, Use], way_out: str) -> None:
+    for name, use in uses.items():
+        dtype = schema.field(name).type
+        if not use.fits(dtype):
+            raise RawDataError(f"{path}: column {name!r} is {dtype}, but {use}. {way_out}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of columns, not all of very many: a broken header can be as long as its file."""
+    shown = ", ".join(map(_short, names[:_SHOWN_COLUMNS]))
+    return shown if len(names) <= _SHOWN_COLUMNS else f"{shown} and {len(names) - _SHOWN_COLUMNS} more"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN_LETTERS else f"{name[:_SHOWN_LETTERS]}\u2026"
 
 
 def _quoted(name: str) -> Column:
@@ -134,7 +248,9 @@ def _source() -> Column:
     return sf.url_decode(sf.replace(sf.col("_metadata.file_name"), sf.lit("+"), sf.lit("%2B")))
 
 
-def _read_csv(spark: SparkSession, paths: Sequence[Path], header: _Header) -> DataFrame:
+def _read_csv(
+    spark: SparkSession, paths: Sequence[Path], header: _Header, needed: Collection[str]
+) -> DataFrame:
     fields = [StructField(name, StringType()) for name in (*header.names, _MALFORMED)]
     rows = spark.read.csv(
         [str(path) for path in paths], schema=StructType(fields), header=True, multiLine=True,
@@ -145,7 +261,7 @@ def _read_csv(spark: SparkSession, paths: Sequence[Path], header: _Header) -> Da
         sf.struct(*(_quoted(name) for name in header.names)).alias("raw"),
         _source().alias("source"),
         sf.col("_metadata.file_path").alias("_path"),
-        sf.col(_MALFORMED).isNotNull().alias("malformed"),
+        _malformed(needed).alias("malformed"),
         sf.monotonically_increasing_id().alias("_id"),
     )
     # A file is read in one piece, so its rows have consecutive ids, from some first one on.
@@ -153,6 +269,18 @@ def _read_csv(spark: SparkSession, paths: Sequence[Path], header: _Header) -> Da
     return numbered.join(sf.broadcast(firsts), "_path").select(
         "raw", "source", (sf.col("_id") - sf.col("_first") + 1).alias("line"), "malformed"
     )
+
+
+def _malformed(needed: Collection[str]) -> Column:
+    """What is wrong with a row of a CSV file; null where nothing is.
+
+    No column that a mapping names has line breaks, so one within it, or in a row whose fields do not
+    match the header, is the work of a quote.
+    """
+    record = sf.col(_MALFORMED)
+    broken = [record, *(_quoted(name) for name in needed)]
+    runs_on = reduce(lambda one, other: one | other, (sf.contains(text, sf.lit("\n")) for text in broken))
+    return sf.when(runs_on, sf.lit(OPEN_QUOTE)).when(record.isNotNull(), sf.lit(OTHER_FIELDS))
 
 
 def _read_parquet(spark: SparkSession, paths: Sequence[Path], schema: pa.Schema) -> DataFrame:
@@ -166,5 +294,5 @@ def _read_parquet(spark: SparkSession, paths: Sequence[Path], schema: pa.Schema)
         sf.struct(*columns).alias("raw"),
         _source().alias("source"),
         (sf.col("_metadata.row_index") + 1).alias("line"),
-        sf.lit(False).alias("malformed"),
+        sf.lit(None).cast("string").alias("malformed"),
     )

@@ -54,7 +54,7 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
         sf.struct("id", "time", "user", "item", "scenario", "author", "click", "like", "dwell").alias("raw"),
         sf.lit("simulated").alias("source"),
         "line",
-        sf.lit(False).alias("malformed"),
+        sf.lit(None).cast("string").alias("malformed"),
     )
     events = event_rows(
         rows,

@@ -12,6 +12,8 @@ from features.declarations.catalog import Catalog
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.quantities import Quantity
 
+# What str.isspace() knows, and the byte order mark that some tools leave inside a file.
+_WHITE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
 _FLOAT32_MAX = 3.4028234663852886e38
 _LAST_MICROSECOND = 253_402_300_799_999_999  # of the year 9999, the last that other tools can hold
 
@@ -38,7 +40,7 @@ class RawTables:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A label or a quantity as found and as read; found but not readable means quarantine."""
+    """A label, a quantity or a time as found and as read; found but not readable means quarantine."""
 
     found: Column
     value: Column
@@ -55,8 +57,8 @@ def whole_number_id(column: Column) -> Column:
 
 
 def text(column: Column) -> Column:
-    """Trimmed text; null where nothing is left."""
-    return sf.nullif(sf.trim(column.cast("string")), sf.lit(""))
+    """Text without white space around it; null where nothing is left."""
+    return sf.nullif(sf.trim(column.cast("string"), sf.lit(_WHITE)), sf.lit(""))
 
 
 def instant(microseconds: Column) -> Column:
@@ -101,7 +103,7 @@ def event_rows(
     labels: Mapping[str, Outcome],
     quantities: Mapping[str, Outcome] | None = None,
     event_id: Column | None = None,
-    created: Column | None = None,
+    created: Outcome | None = None,
 ) -> DataFrame:
     """`RawTables.events` from rows as `read_files` gives them.
 
@@ -120,14 +122,17 @@ def event_rows(
         happened = happened.withColumn(f"{entity}_id", column)
     named = happened.withColumn("event_id", _event_name() if event_id is None else event_id)
     learnt = sf.col("event_timestamp")
-    named = named.withColumn("created_timestamp", learnt if created is None else sf.coalesce(created, learnt))
+    if created is not None:
+        learnt = sf.coalesce(created.value, learnt)
+    named = named.withColumn("created_timestamp", learnt)
     for task, label in labels.items():
         named = named.withColumn(f"label_{task}", label.value)
     numbers = quantities or {}
+    arrival = {} if created is None else {"created_timestamp": created}
     named = named.withColumns({name: number.value for name, number in numbers.items()})
     named = named.withColumn("hour", sf.hour("event_timestamp").cast("string"))
     return named.select(
-        *event_columns(catalog), _reason(labels, numbers).alias("reason"), "raw", "source", "line"
+        *event_columns(catalog), _reason(labels, numbers, arrival).alias("reason"), "raw", "source", "line"
     )
 
 
@@ -139,16 +144,21 @@ def _event_name() -> Column:
     )  # fmt: skip
 
 
-def _reason(labels: Mapping[str, Outcome], quantities: Mapping[str, Outcome]) -> Column:
+def _reason(
+    labels: Mapping[str, Outcome], quantities: Mapping[str, Outcome], times: Mapping[str, Outcome]
+) -> Column:
     """The first thing that makes a row unusable; null where nothing does."""
-    checks = [(sf.col("malformed"), "the row has another number of fields than its header")]
-    checks += [
+    checks = [
         (sf.col(entity.column).isNull(), f"{entity.column} is missing or unreadable")
         for entity in (USER, ITEM, SCENARIO)
     ]
     checks += [
         (sf.col("event_timestamp").isNull(), "the time is missing or unreadable"),
         (sf.col("event_id").isNull(), "event_id is missing or unreadable"),
+    ]
+    checks += [
+        (time.found.isNotNull() & time.value.isNull(), f"{name} is not readable")
+        for name, time in times.items()
     ]
     checks += [
         (label.found.isNotNull() & label.value.isNull(), f"label {task} is not readable")
@@ -158,7 +168,7 @@ def _reason(labels: Mapping[str, Outcome], quantities: Mapping[str, Outcome]) ->
         (number.found.isNotNull() & number.value.isNull(), f"{name} is not a number within its bounds")
         for name, number in quantities.items()
     ]
-    return sf.coalesce(*(sf.when(failed, sf.lit(reason)) for failed, reason in checks))
+    return sf.coalesce("malformed", *(sf.when(failed, sf.lit(reason)) for failed, reason in checks))
 
 
 def profile_rows(raw: DataFrame, key: str, key_id: Column, columns: Mapping[str, Column]) -> DataFrame:

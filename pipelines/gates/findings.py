@@ -102,7 +102,7 @@ def _observed(expectation: Expectation, statistics: pd.Series) -> str:
     if statistic == unknown_share_of(column):
         return "null in all of them"
     if statistic == "quarantined_share":
-        return f"{statistics[statistic]:.1%} of them"
+        return f"{statistics[statistic]:.1%} of them: {statistics['quarantined_for']}"
     if statistic is None:
         return f"{rows} rows for {statistics['events']} events"
     return f"{statistic}={_text(statistics[statistic])}"

@@ -23,8 +23,8 @@ from features.compile.expectations import (
     type_of,
     unknown_share_of,
 )
-from pipelines.counts import read_counts
-from pipelines.days import DAY
+from pipelines.counts import DayCounts, read_counts
+from pipelines.days import DAY, Days
 from pipelines.errors import MissingPartitionError
 from pipelines.gates.comparison import Drift
 from pipelines.gates.drift import null_share
@@ -33,6 +33,8 @@ from pipelines.lake import Lake
 HISTORY = 14  # days before a day that say how many rows are usual
 MIN_HISTORY = 2  # one day alone is not usual: a log often begins in the middle of one
 ROWS_AT_ONCE = 5_000_000  # bounds the memory of one validation, whatever the number of days
+
+QUARANTINED, QUARANTINED_FOR = "quarantined_share", "quarantined_for"
 
 Statistics = Mapping[str, object]
 
@@ -185,10 +187,31 @@ def _flat(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def quarantined_share(lake: Lake, ds: date) -> float | None:
-    """Share of a day's raw rows that ingest put into quarantine; None where no counts or rows are."""
+def quarantine(lake: Lake, ds: date) -> dict[str, object]:
+    """Statistics of what ingest put into quarantine: its share of a day's raw rows, and why, in words.
+
+    Both None where no counts or rows are.
+    """
+    unknown: dict[str, object] = {QUARANTINED: None, QUARANTINED_FOR: None}
     try:
         counts = read_counts(lake, ds)
     except MissingPartitionError:
-        return None
-    return counts.quarantined / counts.rows if counts.rows else None
+        return unknown
+    if not counts.rows:
+        return unknown
+    return {
+        QUARANTINED: counts.quarantined / counts.rows,
+        QUARANTINED_FOR: _reasons(lake, counts) if counts.quarantined else None,
+    }
+
+
+def _reasons(lake: Lake, counts: DayCounts) -> str:
+    ordered = sorted(counts.reasons.items(), key=lambda reason: (-reason[1], reason[0]))
+    words = "; ".join(f"{reason} in {rows} of {counts.rows} rows" for reason, rows in ordered)
+    kept = lake.files("quarantine", Days.one(counts.ds)) if counts.ds in lake.days("quarantine") else ()
+    for path in kept:
+        rows = pq.read_table(path, columns=["reason", "source", "line"])
+        first = rows.filter(pc.equal(rows["reason"], ordered[0][0])).slice(0, 1).to_pylist()
+        if first:
+            return f"{words}; for example {first[0]['source']} row {first[0]['line']}"
+    return words

@@ -70,7 +70,9 @@ class Chaos:
     wanted: int | None
     report: Path | None
 
-    def inject(self, fault: Fault, once: Callable[[random.Random], object], *, quick: int = 1) -> None:
+    def inject(
+        self, fault: Fault, once: Callable[[random.Random], object], *, quick: int = 1, kinds: int = 1
+    ) -> None:
         """Call `once` often enough, each time with random numbers of its own; it raises if all is not well.
 
         `NotInjectedError` makes it be called again. Every injection is made, even after one was lost.
@@ -79,12 +81,13 @@ class Chaos:
             fault: what `once` injects.
             once: injects it and checks the promise.
             quick: how often, where not told otherwise.
+            kinds: of how many kinds the fault is; each is injected that often.
 
         Raises:
             AssertionError: the promise did not hold; the numbers say which injections to repeat.
         """
         tally = Tally(fault, self.seed)
-        wanted = quick if self.wanted is None else self.wanted
+        wanted = kinds * (quick if self.wanted is None else self.wanted)
         for number, numbers in enumerate(self._numbers(fault)):
             if tally.injected == wanted:
                 break
