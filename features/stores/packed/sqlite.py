@@ -80,6 +80,7 @@ class SqliteBackend:
 
     def read(self, reads: Sequence[Read]) -> tuple[bytes | None, list[list[ViewRows]]]:
         with self._connected() as connection:
+            _require_whole_pages(self._path)  # it may have been cut off since it was opened
             connection.execute("BEGIN")  # the pointer and all rows are of one instant
             try:
                 text = self._read_pointer(connection)
