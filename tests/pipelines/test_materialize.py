@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from redis import Redis
 
 from features.serving.lookup import FeatureLookup
-from features.serving.online import find_served
+from features.serving.online import find_loss, find_served
 from features.store import open_store
 from pipelines import materialize as stage
 from pipelines.days import DAY, Days
@@ -52,10 +53,12 @@ def plain(column: Any) -> list[Any]:
     return list(column.to_pylist())
 
 
-def look_up(settings: Settings) -> dict[str, list[Any]]:
-    """All columns for a user and three items, NaN as None."""
+def look_up(
+    settings: Settings, items: tuple[str, ...] = ("item-0", "item-1", "item-2")
+) -> dict[str, list[Any]]:
+    """All columns for a user and items, NaN as None."""
     lookup = FeatureLookup(open_store(settings.home), settings.catalog, "ranker_v1")
-    found = lookup.batch(scenario="scenario-1", user="user-1", items=["item-0", "item-1", "item-2"])
+    found = lookup.batch(scenario="scenario-1", user="user-1", items=items)
     return {name: plain(column) for name, column in found.columns.items()}
 
 
@@ -129,6 +132,24 @@ def test_rows_are_written_again_when_the_database_was_removed(settings: Settings
     forget(settings)
     materialize(settings, DS)
     assert look_up(settings) == values
+
+
+@pytest.mark.redis
+def test_rows_are_written_again_when_the_server_has_lost_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(settings.lake, settings.catalog, DAYS, ids=6)
+    last = ("item-5",)  # of each view the first row is looked for in any case, and this is none
+    with valkey() as url:
+        monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(on_redis(tmp_path / "redis.yaml", url)))
+        materialize(settings, DS)
+        values = look_up(settings, last)
+        [lost] = Redis.from_url(url).keys("?????1:item-5")
+        Redis.from_url(url).delete(lost)
+        assert look_up(settings, last) != values
+        assert find_loss(open_store(settings.home)).startswith("the online store has lost 1 of")
+        materialize(settings, DS)
+        assert look_up(settings, last) == values
 
 
 def test_served_stays_when_a_run_dies_halfway_and_the_next_run_finishes(
