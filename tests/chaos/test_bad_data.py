@@ -51,7 +51,7 @@ def test_bad_data_is_refused_or_handled_and_what_was_there_before_stays(
     chaos: Chaos, road: Callable[[int, int], Road], fault: Fault, outcome: str
 ) -> None:
     kinds = by_outcome()[outcome]
-    meetings = itertools.product(itertools.count(), kinds)
+    meetings = ((number, kind) for number in itertools.count() for kind in kinds)
 
     def meet(_: Random) -> None:
         number, kind = next(meetings)

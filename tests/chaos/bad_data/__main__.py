@@ -22,8 +22,8 @@ their answers.
 
     pytest tests/chaos/test_bad_data.py   # each kind once; `make chaos` meets each N times, with other rows
 
-It may end in three ways, and in no other: there is no traceback, no row that vanishes without a count, and no
-value that nobody wrote.
+It may end in three ways, and in no other: there is no traceback, no row of the day that goes without a count,
+and no value that nobody wrote.
 """
 SECTIONS = {
     "ingest": (
