@@ -51,18 +51,19 @@ def deadline_missed(context: Mapping[str, Any], within: str) -> None:
         dag=run["dag_id"],
         run=run["dag_run_id"],
         ds=run.get("partition_key"),
-        error=f"not finished {within} after it was queued",
+        error=f"not finished {within} after the time that its last runs took",
         runbook=runbook(run["dag_id"]),
     )
 
 
-def finished_within(hours: int) -> DeadlineAlert:
-    """Alert when a run is not finished so many hours after it was queued.
+def overdue_after(hours: int) -> DeadlineAlert:
+    """Alert when a run takes so many hours longer than its last ten did; the first run has no deadline.
 
-    The callback is run by the executor, like a task; an asynchronous one would need a triggerer.
+    The callback is run by the executor, like a task; an asynchronous one would need a triggerer. A deadline
+    by DAGRUN_QUEUED_AT would be plainer, but Airflow 3.3 then fails to clear any task of the run.
     """
     return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=1),
         interval=timedelta(hours=hours),
         callback=SyncCallback(deadline_missed, kwargs={"within": f"{hours} hours"}),
     )

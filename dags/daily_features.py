@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
 
-from dags.alerts import finished_within
+from dags.alerts import overdue_after
 from dags.road import DAY, DAY_PARAM, DEFAULTS, FEATURES, START, TO_FEATURES, make_tasks
 
 SEVERAL = {"since": "{{ params.since or '' }}"}
@@ -16,7 +16,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,  # a day's windows read the tiles of the days before
-    deadline=finished_within(hours=6),
+    deadline=overdue_after(hours=6),
     default_args=DEFAULTS,
     params={
         "ds": DAY_PARAM,

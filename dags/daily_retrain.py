@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.alerts import finished_within
+from dags.alerts import overdue_after
 from dags.operators import checked_day, home
 from dags.road import DAY_PARAM, DEFAULTS, FEATURES, START, TO_A_MODEL, make_tasks
 
@@ -49,7 +49,7 @@ with DAG(
     start_date=START,
     catchup=False,
     max_active_runs=1,
-    deadline=finished_within(hours=24),
+    deadline=overdue_after(hours=24),
     default_args=DEFAULTS,
     params={"ds": DAY_PARAM},
     tags=["gatehouse", "training"],
