@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
-from pyspark.sql.types import DataType, DateType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 
 from features.declarations.catalog import Catalog
 from features.declarations.mapping import LabelMapping, Mapping, ProfileMapping, load_mapping
+from pipelines.datasets.columns import Use, id_text, types_of
 from pipelines.datasets.raw_files import content_hashes
-from pipelines.datasets.reading import Use, id_text, read_files
+from pipelines.datasets.reading import read_files
 from pipelines.datasets.tables import (
     Outcome,
     RawTables,
@@ -112,16 +113,12 @@ def _events(log: DataFrame, mapping: Mapping, catalog: Catalog) -> DataFrame:
     )
 
 
-def _type(raw: DataFrame, name: str) -> DataType:
-    return raw.schema["raw"].dataType[name].dataType
-
-
 def _identifier(raw: DataFrame, name: str) -> Column:
     """An id as text; null where it is infinite, NaN, or holds bytes that are no UTF-8.
 
     pandas turns whole numbers with gaps into floats, and CSV files then have 7.0, which becomes 7 again.
     """
-    found = text(id_text(raw_field(name), _type(raw, name)))
+    found = text(id_text(raw_field(name), types_of(raw)[name]))
     whole_again = sf.when(found.endswith(".0"), sf.regexp_replace(found, r"^(-?\d+)\.0+$", "$1")).otherwise(
         found
     )
@@ -134,7 +131,7 @@ def _time(raw: DataFrame, name: str, unit: str) -> Column:
     Text must have a date: of a bare time of day Spark would make one of the day it runs on.
     """
     column = raw_field(name)
-    if isinstance(_type(raw, name), TimestampType | TimestampNTZType | DateType):
+    if isinstance(types_of(raw)[name], TimestampType | TimestampNTZType | DateType):
         return instant(sf.unix_micros(column.cast("timestamp")))
     number = column.try_cast("decimal(30, 6)")
     microseconds = sf.try_multiply(number, sf.lit(_MICROSECONDS[unit])).try_cast("bigint")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
-import math
 import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import reduce
 from pathlib import Path
 from typing import TypeVar
@@ -23,8 +21,9 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
-from pyspark.sql.types import DataType, DoubleType, FloatType, StringType, StructField, StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
+from pipelines.datasets.columns import Use, agreeing
 from pipelines.errors import RawDataError
 
 _MALFORMED = "__malformed"
@@ -81,9 +80,8 @@ def read_files(
     for header, paths in _alike(texts, lambda path: _header(path, csv_format)).items():
         _require(spark, paths[0], header.names, needed, way_out)
         frames.append(_read_csv(spark, paths, header, needed))
-    return reduce(
-        lambda one, other: one.unionByName(other, allowMissingColumns=True), _agreeing(frames, uses or {})
-    )
+    alike = agreeing(frames, uses or {})
+    return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), alike)
 
 
 @contextmanager
@@ -106,67 +104,12 @@ def reading_raw() -> Iterator[None]:
         ) from error
 
 
-def _agreeing(frames: Sequence[DataFrame], uses: Mapping[str, Use]) -> list[DataFrame]:
-    """The frames, with text instead of those raw columns whose types differ."""
-    found: dict[str, set[DataType]] = defaultdict(set)
-    for frame in frames:
-        for name, dtype in _types(frame).items():
-            found[name].add(dtype)
-    differing = {name for name, types in found.items() if len(types) > 1}
-    return [_with_text(frame, differing, uses) for frame in frames] if differing else list(frames)
-
-
-def _with_text(frame: DataFrame, names: Collection[str], uses: Mapping[str, Use]) -> DataFrame:
-    columns = []
-    for name, dtype in _types(frame).items():
-        column = sf.col("raw").getField(name)
-        if name in names:
-            column = id_text(column, dtype) if uses.get(name) is Use.ID else column.cast("string")
-        columns.append(column.alias(name))
-    return frame.withColumn("raw", sf.struct(*columns))
-
-
-def id_text(column: Column, dtype: DataType) -> Column:
-    """An id as text: whole floats without point and exponent, null where a float is NaN or infinite."""
-    if not isinstance(dtype, FloatType | DoubleType):
-        return column.cast("string")
-    whole = column.try_cast("bigint")
-    finite = sf.when(sf.abs(column) < sf.lit(math.inf), column)
-    return sf.when(whole == column, whole.cast("string")).otherwise(finite.cast("string"))
-
-
-def _types(frame: DataFrame) -> dict[str, DataType]:
-    raw = frame.schema["raw"].dataType
-    return {name: raw[name].dataType for name in raw.fieldNames()}
-
-
 def _alike(paths: Sequence[Path], look: Callable[[Path], Look]) -> dict[Look, list[Path]]:
     """Group files that `look` alike, so that each group is one scan."""
     groups: dict[Look, list[Path]] = defaultdict(list)
     for path in paths:
         groups[look(path)].append(path)
     return groups
-
-
-class Use(StrEnum):
-    """What a column is read as, and so which types of Parquet it may have."""
-
-    ID = "an id is text or a number"
-    NUMBER = "a label or a quantity is a number, text, or true and false"
-    TIME = "a time is a timestamp, a date, text or a number"
-
-    def fits(self, dtype: pa.DataType) -> bool:
-        if pa.types.is_dictionary(dtype):
-            return self.fits(dtype.value_type)
-        number = pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype)
-        text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_null(dtype)
-        if number or text:
-            return True
-        if self is Use.ID:
-            return not pa.types.is_nested(dtype)
-        if self is Use.NUMBER:
-            return bool(pa.types.is_boolean(dtype))
-        return bool(pa.types.is_timestamp(dtype) or pa.types.is_date(dtype))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ MAPPING = {
     },
     "quantities": {"looked": {"column": "seconds", "low": 0}},
     "users": {"path": "users.csv", "id": "uid", "categories": ["country"], "numbers": ["age"]},
+    "items": {"path": "items.csv", "id": "sku", "numbers": ["price"]},
     "windows": [1],
     "sequence_length": 5,
 }

@@ -204,5 +204,7 @@ def _home(folder: Path) -> Settings:
     (home / "mapping.yaml").write_text(yaml.safe_dump(MAPPING), encoding="utf-8")
     users = [f"user {number},{'no' if number % 2 else 'se'},{20 + number}" for number in range(20)]
     (home / "users.csv").write_text("\n".join(["uid,country,age", *users]) + "\n", encoding="utf-8")
+    items = [f"sku-{number},{number}.5" for number in range(12)]
+    (home / "items.csv").write_text("\n".join(["sku,price", *items]) + "\n", encoding="utf-8")
     (home / "log").mkdir()
     return Settings(home=home)
