@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from feast import FeatureStore, FeatureView, RepoConfig
 from feast.protos.feast.core.Registry_pb2 import Registry
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from features.compile.feast import FeastObjects, compile_feast
 from features.declarations.catalog import Catalog
