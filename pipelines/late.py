@@ -53,7 +53,8 @@ def find_late(settings: Settings) -> Late:
 
     Files are hashed first. Nothing else is read while they are those of the last look, which is kept in
     runs/DATASET/raw_days.json. A day counts as late by its rows, not by its files: a file that was
-    renamed, split, sorted or joined by a later day's makes none late.
+    renamed, split, sorted or joined by a later day's makes none late, unless rows of it without a usable
+    time go to another day by that.
 
     Raises:
         RawDataError: a raw file is missing or not in shape.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tarfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from functools import partial
