@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from benchmarks.soak import figures, soak
 
-pytestmark = pytest.mark.redis
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.skipif(
+        "GATEHOUSE_CHAOS_INJECTIONS" not in os.environ, reason="`make chaos` does; it takes minutes"
+    ),
+]
 
 
 def test_every_answer_is_right_while_day_and_model_change_under_load(tmp_path: Path) -> None:
