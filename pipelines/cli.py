@@ -406,9 +406,8 @@ def use(
 
 def main() -> NoReturn:
     """Run the command line; the project's own errors, a disk's and memory's end in one readable line."""
-    from pipelines.disk import refusal_of_disk
     from pipelines.logs import configure_logging, log_error
-    from pipelines.memory import refusal_of_memory
+    from pipelines.shortage import shortage
 
     log_format = "text"
     try:
@@ -419,10 +418,10 @@ def main() -> NoReturn:
         log_error(error, str(error), log_format)
         sys.exit(error.exit_code if isinstance(error, GatehouseError) else 1)
     except Exception as error:
-        refusal = refusal_of_disk(error) or refusal_of_memory(error)
-        if refusal is None and not isinstance(error, OSError):
+        told = shortage(error)
+        if told is None and not isinstance(error, OSError):
             raise
-        log_error(error, refusal or str(error), log_format)
+        log_error(error, told or str(error), log_format)
         sys.exit(1)
     sys.exit(0)
 

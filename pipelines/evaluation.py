@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from pipelines.errors import MissingPartitionError
+from pipelines.records import StageRecord
 from training.evaluation import ModelMetrics
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Evaluation(_Frozen):
+class Evaluation(StageRecord):
     """One run's evaluation on its test days.
 
     Attributes:
@@ -29,6 +23,8 @@ class Evaluation(_Frozen):
         hashes: by trained model, SHA-256 of its hashes.json; the metrics are of these files and no others.
     """
 
+    written_by: ClassVar[str] = "evaluate"
+
     dataset: str
     ds: str
     service: str
@@ -38,20 +34,3 @@ class Evaluation(_Frozen):
     rows: dict[str, int]
     models: dict[str, ModelMetrics]
     hashes: dict[str, str]
-
-    @classmethod
-    def load(cls, path: Path) -> Evaluation:
-        """Read what `evaluate` wrote.
-
-        Raises:
-            MissingPartitionError: it is not there, or of another version of Gatehouse.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise MissingPartitionError(f"{path} does not exist; run `gatehouse evaluate` first") from None
-        except ValidationError as error:
-            raise MissingPartitionError(
-                f"{path} is not an evaluation of this version ({error.error_count()} errors); "
-                "run `gatehouse evaluate` again"
-            ) from error

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pipelines.children import git
 from pipelines.errors import PublishError
@@ -22,6 +22,7 @@ from pipelines.evaluation import Evaluation
 from pipelines.manifest import sha256_of
 from pipelines.model_files import verified_digest
 from pipelines.promotion.verdict import Champion, Promotion, promotion_path
+from pipelines.records import Record
 from pipelines.settings import CHECKOUT, Settings
 from training.card import CARD_PAGE, MODEL, Card, read_card
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -30,11 +31,7 @@ from training.sealed import HASHES, sealed_folder
 PUBLICATION = "publication.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(_Frozen):
+class Source(Record):
     """What the model was made from.
 
     Attributes:
@@ -52,7 +49,7 @@ class Source(_Frozen):
     lock: str | None
 
 
-class Publication(_Frozen):
+class Publication(Record):
     """Everything known of a version when it is published.
 
     Attributes:

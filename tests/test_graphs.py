@@ -22,9 +22,9 @@ TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 # Code that moves results about without deciding them; stages do not run again when it changes.
 PLUMBING = {
     "features.declarations.errors", "features.declarations.names", "features.files",
-    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.disk",
-    "pipelines.errors", "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest",
-    "pipelines.parquet", "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages",
+    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors",
+    "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest", "pipelines.parquet",
+    "pipelines.records", "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages",
     "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.

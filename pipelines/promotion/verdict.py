@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from pipelines.errors import MissingPartitionError
+from pipelines.records import Record, StageRecord
 from pipelines.settings import PromoteParams, Settings
 from training.evaluation import ModelMetrics
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Champion(_Frozen):
+class Champion(Record):
     """The version that the challenger would replace, on this run's test rows.
 
     Attributes:
@@ -42,7 +36,7 @@ class Champion(_Frozen):
         return f"{self.model}@{self.version}"
 
 
-class Difference(_Frozen):
+class Difference(Record):
     """Challenger against champion, one task on the rows of one scenario.
 
     Attributes:
@@ -75,7 +69,7 @@ class Difference(_Frozen):
     reason: str | None = None
 
 
-class Calibration(_Frozen):
+class Calibration(Record):
     """Predicted over observed positives of one task on the rows of one scenario.
 
     Attributes:
@@ -97,7 +91,7 @@ class Calibration(_Frozen):
     reason: str | None = None
 
 
-class Scores(_Frozen):
+class Scores(Record):
     """How the challenger's scores of one task are distributed over the held-out rows.
 
     Attributes:
@@ -116,7 +110,7 @@ class Scores(_Frozen):
     passed: bool
 
 
-class Promotion(_Frozen):
+class Promotion(StageRecord):
     """The verdict on the chosen model of one run.
 
     Attributes:
@@ -137,6 +131,8 @@ class Promotion(_Frozen):
         passed: whether nothing does.
     """
 
+    written_by: ClassVar[str] = "promote"
+
     dataset: str
     ds: str
     model: str
@@ -152,23 +148,6 @@ class Promotion(_Frozen):
     quick: bool
     reasons: tuple[str, ...]
     passed: bool
-
-    @classmethod
-    def load(cls, path: Path) -> Promotion:
-        """Read what `promote` wrote.
-
-        Raises:
-            MissingPartitionError: it is not there, or of another version of Gatehouse.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise MissingPartitionError(f"{path} does not exist; run `gatehouse promote` first") from None
-        except ValidationError as error:
-            raise MissingPartitionError(
-                f"{path} is not a verdict of this version ({error.error_count()} errors); "
-                "run `gatehouse promote` again"
-            ) from error
 
 
 def promotion_path(settings: Settings, ds: date) -> Path:
