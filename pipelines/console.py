@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,18 @@ from pipelines.settings import Settings
 from pipelines.stage_run import StageRun
 
 T = TypeVar("T")
-console = Console()
+PIPE_WIDTH = 160  # characters; a pipe has no width, and rich would cut every table to 80
+
+
+def _console() -> Console:
+    """A console as wide as the terminal or as $COLUMNS says, and wide enough for our tables elsewhere."""
+    found = Console()
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = PIPE_WIDTH
+    return found
+
+
+console = _console()
 _errors = Console(stderr=True)
 
 
