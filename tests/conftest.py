@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +16,8 @@ import structlog
 
 from pipelines.settings import Settings
 from tests.homes import TINY, make_home
+
+os.environ["COLUMNS"] = "200"  # what tests read of tables is not cut, on whatever terminal they run
 
 # A worker of pytest-xdist has a bare `__main__`, by which PySpark takes it for its own doctests and exits.
 _main = sys.modules["__main__"]

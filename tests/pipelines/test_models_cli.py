@@ -32,7 +32,6 @@ Run = Callable[..., str]
 def run(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `gatehouse models ...` on the copied registry and return what it printed."""
     monkeypatch.setenv("GATEHOUSE_HOME", str(copied.home))
-    monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*arguments: str) -> str:
         return CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False).output
