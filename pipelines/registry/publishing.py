@@ -22,7 +22,7 @@ from pipelines.publication import Publication
 from pipelines.registry.cards import card_path
 from pipelines.registry.download import fetch
 from pipelines.registry.production import assign, in_production
-from pipelines.registry.repository import REMOTE, Registry, remote_section
+from pipelines.registry.repository import REMOTE, Registry, remote_section, without_password
 from pipelines.registry.versions import Version, register, version_name, versions
 
 ATTEMPTS = 6
@@ -125,7 +125,8 @@ def _set_up(clone: Path, registry: Registry) -> None:
     folder.mkdir()
     # What `dvc init`, `dvc config` and `dvc remote add` write, without three starts of DVC.
     core = f"[core]\n    analytics = false\n    remote = {REMOTE}\n"
-    (folder / "config").write_text(core + remote_section(registry.remote), encoding="utf-8")
+    (folder / "config").write_text(core + remote_section(without_password(registry.remote)), encoding="utf-8")
+    (folder / "config.local").write_text(remote_section(registry.remote), encoding="utf-8")
     (folder / ".gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
 
 
