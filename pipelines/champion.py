@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.days import Days
 from pipelines.lake import Lake
-from pipelines.registry import Registry, Version, fetch, in_production, versions
+from pipelines.registry import Registry, Version, champion_of, fetch, in_production
 from pipelines.settings import Settings
 from pipelines.training_sets import training_set
 from training.artifact import load_model
@@ -44,10 +44,9 @@ class Scored:
 
 
 def find_champion(settings: Settings, ds: date, arrays: EncodedArrays, challenger: str) -> Scored | None:
-    """The version of `publish.model` in production, else the newest; None without one.
+    """The champion of `publish.model` that a run ending on `ds` has, and what it says; None without one.
 
-    It is one of a run up to `ds`, because a later run may have been trained on these test days, and it is not
-    the challenger itself, whose SHA-256 of hashes.json is `challenger`. It reads the training set's columns
+    `challenger` is the SHA-256 of the challenger's hashes.json. The champion reads the training set's columns
     with the encoder it was published with, so that it sees what it would see online.
 
     Raises:
@@ -58,15 +57,9 @@ def find_champion(settings: Settings, ds: date, arrays: EncodedArrays, challenge
     if registry.local is not None and not Path(registry.url).exists():
         return None
     with registry.clone() as clone, tempfile.TemporaryDirectory(prefix="gatehouse-champion-") as folder:
-        candidates = [
-            version
-            for version in versions(clone, model)
-            if version.ds <= str(ds) and version.digest != challenger
-        ]
-        if not candidates:
+        version = champion_of(clone, model, str(ds), challenger)
+        if version is None:
             return None
-        production = in_production(clone, model)
-        version = production if production in candidates else candidates[-1]
         fetch(clone, version, Path(folder) / "model")
         predictions: NDArray[np.float32] | None = None
         reason: str | None = None
@@ -75,7 +68,7 @@ def find_champion(settings: Settings, ds: date, arrays: EncodedArrays, challenge
         except (ArtifactError, EncodingError) as error:
             # Its code or its features are gone. That must not keep a new model from being published.
             reason = str(error)
-    return Scored(version, version == production, predictions, reason)
+        return Scored(version, version == in_production(clone, model), predictions, reason)
 
 
 def _predictions(settings: Settings, ds: date, arrays: EncodedArrays, folder: Path) -> NDArray[np.float32]:

@@ -27,7 +27,8 @@ def publish(settings: Settings, ds: date) -> Version:
         ArtifactError: the model has no card.
         GateError: the model was not promoted.
         MissingPartitionError: it was not judged.
-        PublishError: other files were judged, or the registry cannot be written.
+        PublishError: other files were judged, or against a version that is the champion no longer; or the
+            registry cannot be written.
         SealError: the model is not there, or not whole.
     """
     model = checked_name(settings.params.publish.model, "model")

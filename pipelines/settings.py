@@ -138,6 +138,8 @@ class RetentionParams(_Strict):
         runs: checkpoints and TensorBoard curves by the last day of their run, pulled models by their age.
         requests: the service's request log and what came of comparing it, counted back from today.
         airflow_logs: logs of tasks below airflow/logs, counted back from today.
+        lineage: files of lineage events, by when something was last written to them, counted back from today;
+            as long as the oldest partition on a model's way, so that the way is found to its end.
     """
 
     events: int = Field(default=400, ge=1)
@@ -151,6 +153,7 @@ class RetentionParams(_Strict):
     runs: int = Field(default=30, ge=1)
     requests: int = Field(default=30, ge=1)
     airflow_logs: int = Field(default=30, ge=1)
+    lineage: int = Field(default=400, ge=1)
 
 
 class Params(_Strict):

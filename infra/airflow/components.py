@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -20,7 +21,8 @@ HOST = "127.0.0.1"
 READY_SECONDS = 180
 STOP_SECONDS = 20
 BROKEN_SECONDS = 30
-"""A component that ends so soon after its start would end again."""
+RESTARTS = 3
+"""One that ends within BROKEN_SECONDS of its start, and does so again this often, would always end again."""
 console = Console()
 
 
@@ -47,6 +49,23 @@ class Component:
     user: str | None = None
 
 
+@dataclass(slots=True)
+class _Running:
+    """A component that was started.
+
+    Attributes:
+        component: what.
+        process: its process.
+        since: when it was started, seconds of the monotonic clock.
+        hasty: how often in a row it ended within BROKEN_SECONDS before.
+    """
+
+    component: Component
+    process: subprocess.Popen[str]
+    since: float
+    hasty: int
+
+
 class Components:
     """Started components, and a log file for each.
 
@@ -56,10 +75,13 @@ class Components:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._started: dict[str, tuple[Component, subprocess.Popen[str], float]] = {}
+        self._started: dict[str, _Running] = {}
 
     def start(self, component: Component) -> None:
-        """Start a component in a process group of its own; one that ended may be started again."""
+        """Start a component in a process group of its own."""
+        self._start(component, hasty=0)
+
+    def _start(self, component: Component, hasty: int) -> None:
         identity = {} if component.user is None else {"user": component.user, "extra_groups": []}
         with (self._logs / f"{component.name}.log").open("a") as log:
             process = subprocess.Popen(
@@ -67,14 +89,14 @@ class Components:
                 stdout=log, stderr=log, text=True, start_new_session=True,
                 preexec_fn=ending_with_this_process(), **identity,
             )  # fmt: skip
-        self._started[component.name] = (component, process, time.monotonic())
+        self._started[component.name] = _Running(component, process, time.monotonic(), hasty)
         if process.stdin is not None:
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(component.stdin)
 
     def ended(self) -> list[str]:
         """Names of those that are no longer there."""
-        return [name for name, (_, process, _) in self._started.items() if process.poll() is not None]
+        return [name for name, own in self._started.items() if own.process.poll() is not None]
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Return once `ready` says so.
@@ -92,24 +114,23 @@ class Components:
                 )
             time.sleep(0.2)
 
-    def watch(self, restarted: Collection[str] = ()) -> None:
-        """Stay for as long as all run; those named in `restarted` are started again when they end.
+    def mend(self, restarted: Collection[str] = ()) -> None:
+        """Start those that have ended again, if they are named in `restarted`.
 
         Raises:
-            ComponentError: another one ended, or one that had only just been started.
+            ComponentError: another one ended, or one that has ended too often, each time soon.
         """
-        while True:
-            for name in self.ended():
-                component, process, since = self._started[name]
-                if name not in restarted or time.monotonic() - since < BROKEN_SECONDS:
-                    raise ComponentError(f"{name} ended with status {process.returncode}; see {self._logs}")
-                console.print(f"{name} ended with status {process.returncode} and is started again")
-                self.start(component)
-            time.sleep(0.5)
+        for name in self.ended():
+            own = self._started[name]
+            hasty = own.hasty + 1 if time.monotonic() - own.since < BROKEN_SECONDS else 0
+            if name not in restarted or hasty > RESTARTS:
+                raise ComponentError(f"{name} ended with status {own.process.returncode}; see {self._logs}")
+            console.print(f"{name} ended with status {own.process.returncode} and is started again")
+            self._start(own.component, hasty)
 
     def stop(self) -> None:
         """Ask every group to end, then end what is left of it."""
-        processes = [process for _, process, _ in self._started.values()]
+        processes = [own.process for own in self._started.values()]
         for process in processes:
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -118,6 +139,18 @@ class Components:
                 process.wait(timeout=max(0.0, deadline - time.monotonic()))
             _signal(process, signal.SIGKILL)
             process.wait()
+
+
+def watch(*groups: Components, restarted: Collection[str] = ()) -> NoReturn:
+    """Stay for as long as all components run; those named in `restarted` are started again when they end.
+
+    Raises:
+        ComponentError: another one ended, or one that has ended too often, each time soon.
+    """
+    while True:
+        for group in groups:
+            group.mend(restarted)
+        time.sleep(0.5)
 
 
 @contextmanager

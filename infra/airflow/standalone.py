@@ -8,7 +8,7 @@ the components are started here without them; the API server reads the logs from
 
 from __future__ import annotations
 
-from infra.airflow.components import ComponentError, components, console
+from infra.airflow.components import ComponentError, components, console, watch
 from infra.airflow.control import airflow, announce, furnish, migrate, wait_until_ready
 from infra.airflow.environment import admin_password, airflow_home, api_port, common, control_plane
 from pipelines.foreground import run_until_interrupted
@@ -40,7 +40,7 @@ def main() -> int:
             furnish(home / "logs", environment, gpus=1)
             wait_until_ready(parts, port, health=("scheduler", "dag_processor"))
             announce(home, port)
-            parts.watch()
+            watch(parts)
     except ComponentError as error:
         console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
     return 1

@@ -13,6 +13,7 @@ from pipelines.days import DAY
 from pipelines.housekeeping.needs import InUse, served_days
 from pipelines.housekeeping.taking import bytes_below, remove_file, remove_folder
 from pipelines.lake import Lake
+from pipelines.lineage.outbox import events_folder
 from pipelines.settings import Settings
 
 _DAY_FOLDERS = "ds=????-??-??"
@@ -43,7 +44,7 @@ def removals(settings: Settings, in_use: InUse, today: date) -> list[Removal]:
         in_use: what stays whatever its age.
         today: what the age of logs is counted back from, UTC.
     """
-    found = [*_logs(settings, in_use, today)]
+    found = [*_logs(settings, today), *_written_long_ago(settings, in_use, today)]
     events = Lake(settings.lake).days("events")
     if events:
         data = [*_partitions(settings, in_use, events[-1]), *_runs(settings, in_use, events[-1])]
@@ -95,8 +96,8 @@ def _verdicts(settings: Settings, newest: date, going: set[Path]) -> Iterator[Re
             yield Removal("verdicts", path, path.stat().st_size, partial(remove_file, path))
 
 
-def _logs(settings: Settings, in_use: InUse, today: date) -> Iterator[Removal]:
-    """The request log and its outcomes, by their day; pulled models and Airflow's logs, by their age."""
+def _logs(settings: Settings, today: date) -> Iterator[Removal]:
+    """The request log and its outcomes, by their day."""
     retention = settings.params.retention
     for ds, folder in _days(settings.requests):
         if not _is_young(ds, today, retention.requests):
@@ -104,6 +105,11 @@ def _logs(settings: Settings, in_use: InUse, today: date) -> Iterator[Removal]:
     for path in sorted((settings.runs / "consistency").glob(f"{_DAY_FOLDERS}.json")):
         if not _is_young(_day(path.stem), today, retention.requests):
             yield Removal("requests", path, path.stat().st_size, partial(remove_file, path))
+
+
+def _written_long_ago(settings: Settings, in_use: InUse, today: date) -> Iterator[Removal]:
+    """Pulled models, lineage and Airflow's logs, by when they were written."""
+    retention = settings.params.retention
     for name in _children(settings.runs / "pulled"):
         folder = settings.runs / "pulled" / name
         if name not in in_use.versions and not _is_young(_written(folder), today, retention.runs):
@@ -111,6 +117,10 @@ def _logs(settings: Settings, in_use: InUse, today: date) -> Iterator[Removal]:
     for path in sorted((settings.home / "airflow" / "logs").glob("dag_id=*/**/*.log")):
         if not _is_young(_written(path), today, retention.airflow_logs):
             yield Removal("airflow_logs", path, path.stat().st_size, partial(remove_file, path))
+    lineage = events_folder(settings)
+    for path in sorted(lineage.glob(f"{_DAY_FOLDERS}.jsonl")) if lineage else ():
+        if _day(path.stem) not in in_use.runs and not _is_young(_written(path), today, retention.lineage):
+            yield Removal("lineage", path, path.stat().st_size, partial(remove_file, path))
 
 
 def _is_young(ds: date, newest: date, days: int) -> bool:

@@ -6,7 +6,13 @@ model that is there now. See https://dvc.org/doc/gto for the tags.
 """
 
 from pipelines.registry.download import fetch, pull
-from pipelines.registry.production import PROD, in_production, newest_reference, production_reference
+from pipelines.registry.production import (
+    PROD,
+    champion_of,
+    in_production,
+    newest_reference,
+    production_reference,
+)
 from pipelines.registry.references import LATEST, resolve
 from pipelines.registry.repository import REMOTE, Registry, require_begun
 from pipelines.registry.versions import Version, models, versions
@@ -17,6 +23,7 @@ __all__ = [
     "REMOTE",
     "Registry",
     "Version",
+    "champion_of",
     "fetch",
     "in_production",
     "models",

@@ -58,6 +58,27 @@ def in_production(clone: Path, model: str) -> Version | None:
     return assigned[-1].version if assigned else None
 
 
+def champion_of(clone: Path, model: str, ds: str, challenger: str) -> Version | None:
+    """The version that a challenger would replace: the one in production, else the newest; None without one.
+
+    It is one of a run up to `ds`, because a later run may have been trained on these test days, and it is not
+    the challenger itself, so that a rerun after publishing meets the same opponent.
+
+    Args:
+        clone: of the registry.
+        model: its name.
+        ds: last day of the challenger's run, ISO text.
+        challenger: SHA-256 of the challenger's hashes.json, as training wrote it.
+    """
+    candidates = [
+        version for version in versions(clone, model) if version.ds <= ds and version.digest != challenger
+    ]
+    production = in_production(clone, model)
+    if production in candidates:
+        return production
+    return candidates[-1] if candidates else None
+
+
 def way_back(clone: Path, model: str) -> list[Version]:
     """Versions that production can go back through, oldest first; the last one is there now.
 

@@ -21,8 +21,8 @@ from pipelines.errors import PublishError
 from pipelines.publication import Publication
 from pipelines.registry.cards import card_path
 from pipelines.registry.download import fetch
-from pipelines.registry.production import assign, in_production
-from pipelines.registry.repository import REMOTE, Registry, remote_section
+from pipelines.registry.production import assign, champion_of, in_production
+from pipelines.registry.repository import REMOTE, Registry, remote_section, without_password
 from pipelines.registry.versions import Version, register, version_name, versions
 
 ATTEMPTS = 6
@@ -51,10 +51,11 @@ def add_version(registry: Registry, trained: Path, publication: Publication) -> 
 
     The same files of the same day are found, not added again, and production stays where it is: somebody may
     have gone back meanwhile. Where two publish at once, one push comes first, and the other's is made anew on
-    top of it.
+    top of it, unless the champion is another one by then.
 
     Raises:
-        PublishError: the registry cannot be read or written, or its remote gives back other files.
+        PublishError: the champion is not the one that `trained` was judged against, the registry cannot be
+            read or written, or its remote gives back other files.
     """
     model = publication.model
     _make_local(registry)
@@ -62,6 +63,7 @@ def add_version(registry: Registry, trained: Path, publication: Publication) -> 
         found = _found(clone, publication)
         if found is not None:
             return Outcome(found, False, in_production(clone, model))
+        _require_same_champion(clone, publication)
         _set_up(clone, registry)
         stored = _store(clone, trained, publication)
         for attempt in range(ATTEMPTS):
@@ -78,6 +80,7 @@ def add_version(registry: Registry, trained: Path, publication: Publication) -> 
             found = _found(clone, publication)
             if found is not None:
                 return Outcome(found, False, in_production(clone, model))
+            _require_same_champion(clone, publication)
     raise PublishError(
         f"{model} of {publication.ds} was not published: {registry} refused it {ATTEMPTS} times; "
         f"mend what it says and run `gatehouse publish` again ({refused})"
@@ -98,6 +101,17 @@ def _found(clone: Path, publication: Publication) -> Version | None:
         if (version.ds, version.digest) == (publication.ds, publication.trained):
             return version
     return None
+
+
+def _require_same_champion(clone: Path, publication: Publication) -> None:
+    """Refuse a model whose verdict is against a version that it would not be judged against now."""
+    judged, ds = publication.champion, publication.ds
+    now = champion_of(clone, publication.model, ds, publication.trained)
+    if (now and (now.name, now.digest)) != (judged and (judged.version, judged.hashes)):
+        raise PublishError(
+            f"{publication.model} of {ds} was judged against {judged.tag if judged else 'no champion'}, and "
+            f"by now {now.tag if now else 'nobody'} is its champion; run `gatehouse promote --ds {ds}` again"
+        )
 
 
 def _make_local(registry: Registry) -> None:
@@ -125,7 +139,8 @@ def _set_up(clone: Path, registry: Registry) -> None:
     folder.mkdir()
     # What `dvc init`, `dvc config` and `dvc remote add` write, without three starts of DVC.
     core = f"[core]\n    analytics = false\n    remote = {REMOTE}\n"
-    (folder / "config").write_text(core + remote_section(registry.remote), encoding="utf-8")
+    (folder / "config").write_text(core + remote_section(without_password(registry.remote)), encoding="utf-8")
+    (folder / "config.local").write_text(remote_section(registry.remote), encoding="utf-8")
     (folder / ".gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
 
 

@@ -104,6 +104,12 @@ def remote_section(url: str) -> str:
     return f'[\'remote "{REMOTE}"\']\n    url = "{url}"\n'
 
 
+def without_password(url: str) -> str:
+    """The remote's address as git may keep it: of its user and password there stays at most ssh's user."""
+    userinfo = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return url if url.startswith("ssh://") and ":" not in userinfo else without_credentials(url)
+
+
 def _quotable(url: str | None) -> str | None:
     if url is not None and ('"' in url or "\n" in url):
         raise SettingsError(f"the registry's remote {url!r} holds a quotation mark; give it another name")

@@ -68,9 +68,17 @@ class Airflow:
     def unpause(self, dag: str) -> None:
         self.rest.patch(f"/dags/{dag}", json={"is_paused": False}).raise_for_status()
 
-    def trigger(self, dag: str, ds: object) -> Json:
-        """Start a run for a day, as a person would."""
-        body = {"logical_date": None, "conf": {"ds": str(ds)}}
+    def is_well(self) -> bool:
+        """Whether it answers, and says that all its parts are well."""
+        try:
+            parts = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).raise_for_status().json()
+        except httpx.HTTPError:
+            return False
+        return all(part["status"] in ("healthy", None) for part in parts.values())
+
+    def trigger(self, dag: str, **conf: object) -> Json:
+        """Start a run with these parameters, as a person would."""
+        body = {"logical_date": None, "conf": {name: str(value) for name, value in conf.items()}}
         return dict(self.rest.post(f"/dags/{dag}/dagRuns", json=body).raise_for_status().json())
 
     def runs(self, dag: str) -> list[Json]:
@@ -80,6 +88,24 @@ class Airflow:
             if run["run_type"] == "scheduled" and run["state"] not in DONE:
                 self._give_up(run)  # yesterday is not in the log
         return [run for run in found if run["run_type"] != "scheduled"]
+
+    def finished(self, run: Json) -> Json:
+        """The run when it has ended, which must be well."""
+
+        def ended() -> Json | None:
+            [found] = [each for each in self.runs(run["dag_id"]) if each["dag_run_id"] == run["dag_run_id"]]
+            return found if found["state"] in DONE else None
+
+        done = wait_for(f"end of {run['dag_run_id']}", ended)
+        states = {(task["task_id"], task["map_index"]): task["state"] for task in self.tasks(run)}
+        assert done["state"] == "success", states
+        return dict(done)
+
+    def post_event(self, asset: str, partition: str, extra: Json) -> None:
+        """Update a partition of an asset, as a task does whose outlet it is."""
+        [found] = self.get("/assets", name_pattern=asset)["assets"]
+        body = {"asset_id": found["id"], "partition_key": partition, "extra": extra}
+        self.rest.post("/assets/events", json=body).raise_for_status()
 
     def _give_up(self, run: Json) -> None:
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"

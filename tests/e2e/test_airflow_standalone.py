@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from features.serving.served import Served, write_receipt
 from tests.e2e.airflows import Airflow, airflow
 from tests.homes import make_home
 
@@ -16,8 +20,12 @@ pytestmark = [pytest.mark.airflow, pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    home = make_home(tmp_path_factory.mktemp("airflow") / "home", "simulated")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("airflow") / "home", "simulated")
+
+
+@pytest.fixture(scope="module")
+def standalone(home: Path) -> Iterator[Airflow]:
     with airflow("infra.airflow.standalone", home) as started:
         yield started
 
@@ -43,6 +51,36 @@ def test_nobody_gets_in_without_the_password(standalone: Airflow) -> None:
 
 def test_every_socket_listens_on_loopback_only(standalone: Airflow) -> None:
     assert standalone.listens_at() == {"127.0.0.1"}
+
+
+def test_housekeeping_removes_what_is_old_and_starts_the_training_whose_event_was_missed(
+    standalone: Airflow, home: Path
+) -> None:
+    logs, lineage = (
+        home / "airflow" / "logs" / "dag_id=daily_retrain",
+        home / "runs" / "simulated" / "lineage",
+    )
+    old = [logs / "run_id=old" / "task_id=train" / "attempt=1.log", lineage / "ds=2025-01-01.jsonl"]
+    young = [logs / "run_id=young" / "task_id=train" / "attempt=1.log", lineage / "ds=2025-01-02.jsonl"]
+    leftover = home / "models" / "simulated" / "pepnet" / ".gone-ds=2025-01-01"
+    for path in (*old, *young, leftover / "model.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for path in old:
+        os.utime(path, (0, 0))
+    (home / "feast").mkdir()
+    write_receipt(home / "feast", Served(dataset="simulated", ds=date(2026, 1, 6), views={}))
+
+    standalone.unpause("housekeeping")
+    run = standalone.finished(standalone.trigger("housekeeping"))
+
+    assert [path.exists() for path in (*old, leftover)] == [False] * 3
+    assert [path.exists() for path in young] == [True] * 2
+    states = {task["task_id"]: task["state"] for task in standalone.tasks(run)}
+    assert states == dict.fromkeys(("housekeeping", "behind", "parts", "start"), "success")
+    # daily_retrain was paused when the day's event came; once it is not, it trains
+    [missed] = standalone.runs("daily_retrain")
+    assert (missed["dag_run_id"], missed["conf"]) == ("missed__2026-01-06", {"ds": "2026-01-06"})
 
 
 def test_ctrl_c_ends_everything_it_started(standalone: Airflow) -> None:

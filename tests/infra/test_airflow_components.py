@@ -3,23 +3,73 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
+import psycopg2
 import pytest
 
+from infra.airflow.backends import POSTGRES, start_backends
 from infra.airflow.cluster import cluster_workers
-from infra.airflow.components import Component, ComponentError, components
+from infra.airflow.components import RESTARTS, Component, ComponentError, components, watch
+from tests.e2e.airflows import wait_for
 
 HERE = dict(os.environ)
 
 
 def test_watching_names_a_component_that_ended_and_its_status(tmp_path: Path) -> None:
-    with components(tmp_path) as parts:
-        parts.start(Component("steady", ("sleep", "600"), HERE))
+    with components(tmp_path) as parts, components(tmp_path) as others:
+        others.start(Component("steady", ("sleep", "600"), HERE))
         parts.start(Component("broken", ("sh", "-c", "exit 3"), HERE))
         with pytest.raises(ComponentError, match="broken ended with status 3"):
-            parts.watch(restarted={"broken"})  # it had only just been started
+            watch(others, parts, restarted={"steady"})
+
+
+def test_watching_starts_a_component_again_until_it_has_ended_too_often(tmp_path: Path) -> None:
+    with components(tmp_path) as parts:
+        parts.start(Component("broken", ("sh", "-c", "echo started; exit 3"), HERE))
+        with pytest.raises(ComponentError, match="broken ended with status 3"):
+            watch(parts, restarted={"broken"})
+    assert (tmp_path / "broken.log").read_text() == "started\n" * (1 + RESTARTS)
+
+
+def test_component_that_ran_for_a_while_is_started_again_however_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.airflow.components.BROKEN_SECONDS", 0)
+    with components(tmp_path) as parts:
+        parts.start(Component("worker", ("sh", "-c", "exit 3"), HERE))
+        for _ in range(2 * RESTARTS):
+            wait_for("the end of the worker", lambda: parts.ended() == ["worker"], seconds=10)
+            parts.mend({"worker"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGQUIT, signal.SIGKILL])
+def test_postgres_comes_back_with_what_was_committed_when_it_is_killed(
+    tmp_path: Path, kill: signal.Signals
+) -> None:
+    with TemporaryDirectory(prefix="gatehouse-postgres-") as folder, components(tmp_path) as servers:
+        url = start_backends(servers, Path(folder)).metadata.replace("+psycopg2", "")
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE kept (number integer); INSERT INTO kept VALUES (7)")
+        [postmaster] = [each for each in psutil.Process().children() if each.name() == "postgres"]
+        postmaster.send_signal(kill)
+
+        def kept() -> int | None:
+            servers.mend(restarted={POSTGRES})
+            with suppress(psycopg2.OperationalError), closing(psycopg2.connect(url)) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT number FROM kept")
+                [(number,)] = cursor.fetchall()
+                return int(number)
+            return None
+
+        psutil.wait_procs([postmaster], timeout=10)
+        assert wait_for("Postgres", kept, seconds=30) == 7
 
 
 def test_waiting_ends_when_a_component_has_ended(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-from infra.images.pins import IMAGES, LOCK, pins, read_lock
+from infra.images.pins import IMAGES, pins
 from pipelines.settings import CHECKOUT
 from tests.infra.tools import INFRA
 
@@ -69,14 +69,6 @@ def test_only_what_is_named_is_sent_to_the_builder() -> None:
 def test_pins_of_an_image_are_those_of_the_lock(image: str) -> None:
     written = (IMAGE / f"{image}.txt").read_text(encoding="utf-8")
     assert written == pins(image), "run infra/images/pins.py"
-
-
-def test_s3_pins_agree_with_the_lock() -> None:
-    locked = read_lock()
-    for line in (IMAGE / "s3.txt").read_text(encoding="utf-8").splitlines():
-        name = canonicalize_name(line.partition("==")[0])
-        if not line.startswith("#") and name in locked:
-            assert line == locked[name], f"{LOCK.name} has another version"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A publisher that does something at a chosen moment: it dies, as by `kill -9`, or waits for others.
 
-    python -m tests.pipelines.killed_publisher HOME after|hold|never COMMAND [PORT]
+    python -m tests.pipelines.killed_publisher DAY HOME after|hold|never COMMAND [PORT]
 
 COMMAND is a command it runs, for example "git push"; the first one counts. It leads a process group of its
 own, whose number it leaves in HOME/publisher.group, so that a hook of git can kill it with all it started.
@@ -12,16 +12,16 @@ import os
 import signal
 import socket
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pipelines import children
 from pipelines.publish import publish
 from pipelines.settings import Settings
-from tests.pipelines.published_models import DS
 
 
-def main(home: Path, moment: str, command: str, port: int) -> None:
+def main(ds: date, home: Path, moment: str, command: str, port: int) -> None:
     (home / "publisher.group").write_text(str(os.getpgid(0)))
     real, reached = children._run, False
 
@@ -37,8 +37,9 @@ def main(home: Path, moment: str, command: str, port: int) -> None:
         return printed
 
     children._run = run
-    publish(Settings(home=home), DS)
+    publish(Settings(home=home), ds)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int((sys.argv[4:] or ["0"])[0]))
+    day, folder, *rest = sys.argv[1:]
+    main(date.fromisoformat(day), Path(folder), rest[0], rest[1], int((rest[2:] or ["0"])[0]))

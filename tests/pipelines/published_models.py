@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from typing import Literal
 
 from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
 from pipelines.promotion.verdict import Champion, Promotion, promotion_path
+from pipelines.registry import Registry, champion_of, in_production
 from pipelines.settings import Settings
 from training.card import Card
 from training.evaluation import ModelMetrics, TaskMetrics
@@ -52,9 +54,9 @@ def write_verdict(
     passed: bool = True,
     name: str = "pepnet",
     auc: float = 0.7,
-    champion: Champion | None = None,
+    champion: Champion | Literal["now"] | None = "now",
 ) -> None:
-    """Write an evaluation of the model that is there now, and a verdict on it."""
+    """Write an evaluation of the model that is there now, and a verdict on it against its champion."""
     digest = verified_digest(settings.models / "pepnet" / f"ds={ds}")
     evaluation = Evaluation(
         dataset=settings.dataset,
@@ -74,7 +76,7 @@ def write_verdict(
         model=name,
         hashes=digest,
         data="0" * 16,
-        champion=champion,
+        champion=champion_now(settings, ds, digest) if champion == "now" else champion,
         target="click",
         bounds=settings.params.promote,
         users=0,
@@ -86,6 +88,19 @@ def write_verdict(
         passed=passed,
     )
     write_whole(promotion_path(settings, ds), promotion.model_dump_json())
+
+
+def champion_now(settings: Settings, ds: date, challenger: str) -> Champion | None:
+    """The champion as promote would name it, but unscored."""
+    registry = Registry.of(settings)
+    if registry.local is not None and not registry.local.exists():
+        return None
+    with registry.clone() as clone:
+        version = champion_of(clone, "pepnet", str(ds), challenger)
+        return version and Champion(
+            model=version.model, version=version.name, ds=version.ds, hashes=version.digest,
+            production=version == in_production(clone, version.model), metrics=None, reason="made up",
+        )  # fmt: skip
 
 
 def write_passed(

@@ -63,8 +63,11 @@ def test_published_card_tells_metrics_champion_and_source(
 ) -> None:
     settings = simulated_settings
     (settings.home / "dvc.lock").write_text("stages: {}\n")
+    day_before = DS - timedelta(days=1)
+    write_passed(settings, "weights of the champion", day_before)
+    standing = publish(settings, day_before)
     champion = Champion(
-        model="pepnet", version="v7.0.0", ds="2026-01-05", hashes="1" * 64, production=True,
+        model="pepnet", version="v1.0.0", ds=str(day_before), hashes=standing.digest, production=True,
         metrics=metrics(0.69),
     )  # fmt: skip
     write_model(settings, "weights", columns=("user_profile__country",))
@@ -102,6 +105,45 @@ def test_publish_leaves_production_where_somebody_went_back_when_it_runs_again(c
     rollback(copied, "pepnet")
     assert publish(copied, DS).name == "v3.0.0"
     assert production_reference(copied, "pepnet") == "pepnet@v2.0.0"
+
+
+def test_publish_is_refused_when_production_moved_after_the_verdict(copied: Settings) -> None:
+    tomorrow = DS + timedelta(days=1)
+    write_passed(copied, "fourth", tomorrow)
+    rollback(copied, "pepnet")
+    before = _tags(copied)
+    with pytest.raises(
+        PublishError,
+        match=r"judged against pepnet@v3\.0\.0, and by now pepnet@v2\.0\.0 is its champion; "
+        rf"run `gatehouse promote --ds {tomorrow}` again",
+    ):
+        publish(copied, tomorrow)
+    assert _tags(copied) == before
+    write_verdict(copied, tomorrow)
+    version = publish(copied, tomorrow)
+    assert (version.name, production_reference(copied, "pepnet")) == ("v4.0.0", "pepnet@v4.0.0")
+    write_verdict(copied, tomorrow)  # judged again, against the same opponent: it is not its own champion
+    assert publish(copied, tomorrow) == version, "it is found"
+    rollback(copied, "pepnet")
+    assert publish(copied, tomorrow) == version, "what is there needs no verdict on what is there"
+    assert production_reference(copied, "pepnet") == "pepnet@v2.0.0"
+
+
+def test_publish_is_refused_when_the_first_version_came_after_the_verdict(copied: Settings) -> None:
+    write_model(copied, "another first")
+    write_verdict(copied, champion=None)
+    with pytest.raises(PublishError, match=r"judged against no champion, and by now pepnet@v3\.0\.0 is"):
+        publish(copied, DS)
+
+
+def test_publish_is_refused_when_the_champion_is_of_another_registry(
+    ready: Settings, copied: Settings
+) -> None:
+    write_passed(copied, "fourth")
+    elsewhere = Settings(home=copied.home, registry=str(ready.home / "other.git"), registry_remote="s3://x/y")
+    subprocess.run(["git", "init", "--quiet", "--bare", str(ready.home / "other.git")], check=True)
+    with pytest.raises(PublishError, match=r"judged against pepnet@v3\.0\.0, and by now nobody is"):
+        publish(elsewhere, DS)
 
 
 def test_publish_is_refused_for_good_when_the_model_failed(ready: Settings) -> None:

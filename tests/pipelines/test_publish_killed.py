@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,12 @@ def published(published_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return shutil.copytree(published_home, tmp_path_factory.mktemp("killed") / "home")
 
 
-def start(home: Path, moment: str, command: str, port: int = 0, **environment: str) -> subprocess.Popen[str]:
+def start(
+    home: Path, moment: str, command: str, port: int = 0, ds: date = DS, **environment: str
+) -> subprocess.Popen[str]:
+    arguments = (str(ds), str(home), moment, command, str(port))
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.killed_publisher", str(home), moment, command, str(port)],
+        [sys.executable, "-m", "tests.pipelines.killed_publisher", *arguments],
         cwd=CHECKOUT, env={**os.environ, **environment}, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -125,26 +129,61 @@ def test_publish_begins_anew_when_it_was_killed_before_there_was_any_version(
     require_one_more(simulated_settings, [])
 
 
-@pytest.mark.parametrize("weights", [("same", "same"), ("one", "other")])
-def test_publishers_end_clean_when_two_push_at_the_same_moment(
-    published: Path, tmp_path: Path, weights: tuple[str, str]
-) -> None:
+def at_once(
+    published: Path, tmp_path: Path, models: tuple[tuple[str, date], tuple[str, date]]
+) -> tuple[list[Version], list[tuple[int, str]]]:
+    """Two homes publish their models to one registry; both push at the same moment.
+
+    Returns:
+        The versions that this added, and exit status and output of each publisher.
+    """
     before, _ = state(Settings(home=published))
     registry = Registry.of(Settings(home=published))
     shared = {"GATEHOUSE_REGISTRY": registry.url, "GATEHOUSE_REGISTRY_REMOTE": registry.remote or ""}
     homes = [shutil.copytree(published, tmp_path / name) for name in ("a", "b")]
-    for folder, content in zip(homes, weights, strict=True):
-        write_passed(Settings(home=folder), f"{content} at once")
+    for folder, (weights, ds) in zip(homes, models, strict=True):
+        write_passed(Settings(home=folder), f"{weights} at once", ds)
     with socket.create_server(("127.0.0.1", 0)) as gate:
         gate.settimeout(200)  # should a publisher fail before it pushes
         port = gate.getsockname()[1]
-        publishers = [start(folder, "hold", "git push", port, **shared) for folder in homes]
+        publishers = [
+            start(folder, "hold", "git push", port, ds, **shared)
+            for folder, (_, ds) in zip(homes, models, strict=True)
+        ]
         held = [gate.accept()[0] for _ in publishers]
         for connection in held:
             connection.sendall(b"!")
     said = [publisher.communicate()[0] for publisher in publishers]
-    assert [publisher.returncode for publisher in publishers] == [0, 0], said
     after, standing = state(Settings(home=published))
-    assert len(after) - len(before) == len(set(weights))
-    assert standing == after[-1]
+    assert after[: len(before)] == before
+    assert standing is not None
+    assert (standing.ds, standing) == (str(DS), [version for version in after if version.ds == str(DS)][-1])
     assert git("rev-parse", "main", cwd=Path(registry.url)).strip() == after[-1].commit
+    return after[len(before) :], [
+        (publisher.returncode, text) for publisher, text in zip(publishers, said, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param((("same", DS), ("same", DS)), id="the same"),
+        pytest.param((("today's", DS), ("yesterday's", DS - timedelta(days=1))), id="two days"),
+    ],
+)
+def test_publishers_both_end_well_when_two_push_at_the_same_moment(
+    published: Path, tmp_path: Path, models: tuple[tuple[str, date], tuple[str, date]]
+) -> None:
+    added, ended = at_once(published, tmp_path, models)
+    assert [status for status, _ in ended] == [0, 0], ended
+    assert len(added) == len(set(models))
+
+
+def test_publisher_is_refused_when_another_takes_the_champions_place_at_the_same_moment(
+    published: Path, tmp_path: Path
+) -> None:
+    added, ended = at_once(published, tmp_path, (("one", DS), ("other", DS)))
+    assert len(added) == 1
+    (won, _), (lost, said) = sorted(ended)
+    assert (won, lost) == (0, 1)
+    assert f"by now {added[0].tag} is its champion; run `gatehouse promote --ds {DS}` again" in said

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from features.declarations.errors import GatehouseError
+from pipelines.children import git
 from pipelines.errors import PublishError
 from pipelines.registry import Registry, production_reference, pull
+from pipelines.registry.publishing import _set_up
 from pipelines.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -108,6 +110,29 @@ def test_registry_that_accepts_and_says_nothing_is_given_up(
         silent = Settings(home=simulated_settings.home, registry=url)
         with pytest.raises(PublishError, match=r"`git ls-remote` was given up"):
             production_reference(silent, "pepnet")
+
+
+@pytest.mark.parametrize(
+    ("remote", "kept"),
+    [
+        ("s3://bucket/models", "s3://bucket/models"),
+        ("ssh://deploy@example.org/models", "ssh://deploy@example.org/models"),
+        ("ssh://deploy:s3cr3t@example.org/models", "ssh://example.org/models"),
+        ("https://t0ken@example.org/models@2", "https://example.org/models@2"),
+    ],
+)
+def test_git_keeps_the_remote_without_password_and_token(
+    remote: str, kept: str, tmp_path: Path, simulated_settings: Settings
+) -> None:
+    registry = Registry.of(Settings(home=simulated_settings.home, registry_remote=remote))
+    _set_up(tmp_path, registry)
+    assert git("init", "--quiet", cwd=tmp_path) == ""
+    git("add", "--all", cwd=tmp_path)
+    committed = [(tmp_path / name).read_text() for name in git("ls-files", cwd=tmp_path).split()]
+    assert f'url = "{kept}"' in "".join(committed)
+    assert "s3cr3t" not in "".join(committed)
+    assert "t0ken" not in "".join(committed)
+    assert remote in (tmp_path / ".dvc" / "config.local").read_text()
 
 
 def test_errors_hide_the_token_when_the_registry_url_has_one(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,6 +125,25 @@ def test_logs_go_by_the_wall_clock_and_pulled_models_in_production_stay(home: Se
     assert contents(home.runs / "pulled") == {"pepnet-v2.0.0/model.safetensors"}
     assert not log.exists()
     assert contents(home.models) == {f"pepnet/ds={LAST}/model.safetensors"}
+
+
+def test_lineage_goes_by_when_it_was_last_written_and_that_of_runs_in_use_stays(
+    home: Settings, tmp_path: Path
+) -> None:
+    elsewhere = Settings(home=home.home, raw=None, lineage=str(tmp_path / "events"))
+    for own, folder in ((home, home.runs / "lineage"), (elsewhere, tmp_path / "events")):
+        for ds in (day(90), day(91), day(92)):
+            file(folder / f"ds={ds}.jsonl")
+        file(folder / "notes.jsonl")
+        keeps = home.params.retention.lineage
+        written = datetime.combine(TODAY - timedelta(days=keeps), time(), tzinfo=UTC).timestamp()
+        os.utime(folder / f"ds={day(91)}.jsonl", (written, written))
+        os.utime(folder / f"ds={day(92)}.jsonl", (written, written))
+        take(own, removals(own, InUse(runs={day(92)}), TODAY))
+        left = {"notes.jsonl", f"ds={day(90)}.jsonl", f"ds={day(92)}.jsonl"}
+        assert contents(folder) == left, "what was written lately stays, whatever its day"
+    off = Settings(home=home.home, raw=None, lineage="off")
+    assert "lineage" not in {going.kind for going in removals(off, InUse(), date(2100, 1, 1))}
 
 
 def test_what_carries_no_day_is_nobodys_to_remove(home: Settings) -> None:
