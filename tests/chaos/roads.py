@@ -12,7 +12,7 @@ import yaml
 
 from pipelines.settings import Settings
 from tests.chaos.commands import Nursery, Steps
-from tests.chaos.states import files_of, let_through, partitions_of
+from tests.chaos.states import files_of, let_through, partitions_of, require_one_of
 from tests.homes import make_home
 
 DS = "2026-01-03"
@@ -57,12 +57,24 @@ class Correction:
     def copy(self, into: Path) -> Settings:
         return Settings(home=Path(shutil.copytree(self.home, into, symlinks=True)))
 
+    def environment_in(self, home: Path) -> Mapping[str, str]:
+        return self.environment
+
+    def counted(self, settings: Settings) -> Steps:
+        return in_the_lake(settings)
+
+    def require_whole(self, settings: Settings) -> None:
+        require_one_of(partitions_of(settings.lake), self.old, self.new)
+
+    def require_new(self, settings: Settings) -> None:
+        assert self.written(settings) == self.files
+
     def written(self, settings: Settings) -> dict[str, str]:
         """Every file that the stage has written."""
         return files_of(settings.lake, WRITTEN[self.stage])
 
 
-def counted(settings: Settings) -> Steps:
+def in_the_lake(settings: Settings) -> Steps:
     """Changes of the lake; what happens to staged files happens to nobody's files."""
     return Steps(settings.lake, without="/_staging/")
 
@@ -84,7 +96,7 @@ def correct(nursery: Nursery, folder: Path, environment: Mapping[str, str]) -> d
         before = Path(shutil.copytree(home, folder / f"before-{stage}"))
         old = partitions_of(settings.lake)
         steps = nursery.count(
-            home, stage, "--ds", DS, steps=counted(settings), environment=environment
+            home, stage, "--ds", DS, steps=in_the_lake(settings), environment=environment
         )  # fmt: skip
         new, files = partitions_of(settings.lake), files_of(settings.lake, WRITTEN[stage])
         corrections[stage] = Correction(stage, before, old, new, files, steps, environment)
