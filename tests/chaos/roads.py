@@ -39,6 +39,7 @@ class Correction:
         old, new: partitions before and after it.
         files: all files that it leaves, when nobody disturbs it.
         steps: how many changes of files it makes that are not in the staging folder.
+        size: of the files that it leaves anew, bytes; it needs more room than that.
         environment: of the command.
     """
 
@@ -48,6 +49,7 @@ class Correction:
     new: Mapping[str, str]
     files: Mapping[str, str]
     steps: int
+    size: int
     environment: Mapping[str, str]
 
     @property
@@ -94,12 +96,13 @@ def correct(nursery: Nursery, folder: Path, environment: Mapping[str, str]) -> d
     corrections = {}
     for stage in WRITTEN:
         before = Path(shutil.copytree(home, folder / f"before-{stage}"))
-        old = partitions_of(settings.lake)
+        old, there = partitions_of(settings.lake), files_of(settings.lake, WRITTEN[stage])
         steps = nursery.count(
             home, stage, "--ds", DS, steps=in_the_lake(settings), environment=environment
         )  # fmt: skip
         new, files = partitions_of(settings.lake), files_of(settings.lake, WRITTEN[stage])
-        corrections[stage] = Correction(stage, before, old, new, files, steps, environment)
+        size = sum((settings.lake / name).stat().st_size for name in dict(files.items() - there.items()))
+        corrections[stage] = Correction(stage, before, old, new, files, steps, size, environment)
         let_through(settings, "events", "features", "training_sets")
     return corrections
 

@@ -37,7 +37,7 @@ def test_what_was_there_stays_and_the_error_is_clear_when_the_disk_is_full(
     chaos.inject(
         disks.full(stage),
         lambda numbers: disks.fill(nursery, home, tmp_path / "home", numbers),
-        at_most=2 * FEW,
+        at_most=FEW,
     )
 
 

@@ -128,10 +128,9 @@ def test_partitions_stay_whole_and_the_error_is_clear_when_spark_finds_the_disk_
     chaos: Chaos, nursery: Nursery, corrections: dict[str, Correction], spark: Any, tmp_path: Path, stage: str
 ) -> None:
     correction = corrections[stage]
-    most = sum(path.stat().st_size for path in correction.home.rglob("*.parquet"))
 
     def fill(numbers: random.Random) -> None:
-        disks.fill(nursery, correction, disk / "home", numbers, disks.on_a_small_disk(most))
+        disks.fill(nursery, correction, disk / "home", numbers, disks.on_a_small_disk(correction.size))
         leave_no_jobs(spark)
 
     with disks.small_disk(tmp_path / "disk") as disk:
