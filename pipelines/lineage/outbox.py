@@ -11,8 +11,10 @@ import os
 import threading
 import time
 import urllib.request
+from base64 import b64encode
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 import structlog
 from filelock import FileLock
@@ -85,12 +87,16 @@ def _is_url(text: str) -> bool:
 
 def _post(url: str, line: str) -> None:
     parts = urlsplit(url)
-    target = urlunsplit(parts if parts.path.strip("/") else parts._replace(path=DEFAULT_PATH))
+    login, _, host = parts.netloc.rpartition("@")
+    path = parts.path if parts.path.strip("/") else DEFAULT_PATH
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get("OPENLINEAGE_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
+    elif login:
+        headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(login)).decode()}"
+    target = urlunsplit(parts._replace(netloc=host, path=path))
     request = urllib.request.Request(target, line.encode(), headers)  # noqa: S310 -- http or https, see _is_url
     try:
         urllib.request.urlopen(request, timeout=SECONDS).close()  # noqa: S310
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         structlog.get_logger().warning("lineage not delivered", endpoint=parts.hostname, error=str(error))

@@ -14,6 +14,7 @@ import pytest
 
 from tests.chaos.commands import Nursery
 from tests.chaos.faults import Chaos
+from tests.chaos.publishing import Publication, publish_once
 from tests.chaos.retraining import Retraining, retrain
 
 HERE = Path(__file__).parent
@@ -52,3 +53,9 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
 def retraining(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Retraining:
     """A home whose model is to be trained again. Copy it before changing it."""
     return retrain(nursery, tmp_path_factory.mktemp("retraining"))
+
+
+@pytest.fixture(scope="session")
+def publication(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Publication:
+    """A home from which a second model is to be published. Copy it before changing it."""
+    return publish_once(nursery, tmp_path_factory.mktemp("publication"))

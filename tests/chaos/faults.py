@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+FEW = 5
+"""`at_most` of most faults that have one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -71,7 +74,13 @@ class Chaos:
     report: Path | None
 
     def inject(
-        self, fault: Fault, once: Callable[[random.Random], object], *, quick: int = 1, kinds: int = 1
+        self,
+        fault: Fault,
+        once: Callable[[random.Random], object],
+        *,
+        quick: int = 1,
+        kinds: int = 1,
+        at_most: int | None = None,
     ) -> None:
         """Call `once` often enough, each time with random numbers of its own; it raises if all is not well.
 
@@ -82,12 +91,15 @@ class Chaos:
             once: injects it and checks the promise.
             quick: how often, where not told otherwise.
             kinds: of how many kinds the fault is; each is injected that often.
+            at_most: how often at most, whatever was asked for: of a fault that takes long each time, or of
+                whose kinds there are many. What kills a writer has no such bound.
 
         Raises:
             AssertionError: the promise did not hold; the numbers say which injections to repeat.
         """
         tally = Tally(fault, self.seed)
-        wanted = kinds * (quick if self.wanted is None else self.wanted)
+        asked = quick if self.wanted is None else self.wanted
+        wanted = kinds * (asked if at_most is None else min(asked, at_most))
         for number, numbers in enumerate(self._numbers(fault)):
             if tally.injected == wanted:
                 break

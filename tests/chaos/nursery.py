@@ -26,6 +26,8 @@ _NEEDED = (
     "pipelines.materialize",
     "pipelines.assemble",
     "pipelines.train",
+    "pipelines.evaluate",
+    "pipelines.promote",
     "pipelines.publish",
     "features.serving.lookup",
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from pipelines.settings import Settings
 from tests.chaos.commands import Nursery, Steps
 from tests.chaos.states import files_of, sealed_state
-from tests.homes import make_home
+from tests.homes import LENIENT, make_home
 from tests.pipelines.assembled import DS, assembled
 
 MODEL = "pooled_mlp"
@@ -33,8 +35,30 @@ class Retraining:
     new: dict[str, str]
     steps: int
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("train", MODEL)
+
     def copy(self, into: Path) -> Settings:
         return Settings(home=Path(shutil.copytree(self.home, into)), device="cpu")
+
+    def environment_in(self, home: Path) -> Mapping[str, str]:
+        return {}
+
+    def counted(self, settings: Settings) -> Steps:
+        return Steps(settings.home)
+
+    def require_whole(self, settings: Settings) -> None:
+        assert sealed_state(model_of(settings)) in self.states
+
+    def require_new(self, settings: Settings) -> None:
+        assert files_of(settings.home, ["models"]) == self.new
+
+
+def one_model(sections: dict[str, Any]) -> dict[str, Any]:
+    """The sections of params.yaml, with one model, trained for an epoch and let pass by lenient bounds."""
+    trained = {**sections["train"], "models": {MODEL: {}}, "epochs": 1}
+    return {**sections, "train": trained, "promote": LENIENT, "publish": {"model": MODEL}}
 
 
 def model_of(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ import yaml
 
 from pipelines.settings import Settings
 from tests.chaos.commands import Nursery, Steps
-from tests.chaos.states import files_of, let_through, partitions_of
+from tests.chaos.states import files_of, let_through, partitions_of, require_one_of
 from tests.homes import make_home
 
 DS = "2026-01-03"
@@ -39,6 +39,7 @@ class Correction:
         old, new: partitions before and after it.
         files: all files that it leaves, when nobody disturbs it.
         steps: how many changes of files it makes that are not in the staging folder.
+        size: of the files that it leaves anew, bytes; it needs more room than that.
         environment: of the command.
     """
 
@@ -48,6 +49,7 @@ class Correction:
     new: Mapping[str, str]
     files: Mapping[str, str]
     steps: int
+    size: int
     environment: Mapping[str, str]
 
     @property
@@ -57,12 +59,24 @@ class Correction:
     def copy(self, into: Path) -> Settings:
         return Settings(home=Path(shutil.copytree(self.home, into, symlinks=True)))
 
+    def environment_in(self, home: Path) -> Mapping[str, str]:
+        return self.environment
+
+    def counted(self, settings: Settings) -> Steps:
+        return in_the_lake(settings)
+
+    def require_whole(self, settings: Settings) -> None:
+        require_one_of(partitions_of(settings.lake), self.old, self.new)
+
+    def require_new(self, settings: Settings) -> None:
+        assert self.written(settings) == self.files
+
     def written(self, settings: Settings) -> dict[str, str]:
         """Every file that the stage has written."""
         return files_of(settings.lake, WRITTEN[self.stage])
 
 
-def counted(settings: Settings) -> Steps:
+def in_the_lake(settings: Settings) -> Steps:
     """Changes of the lake; what happens to staged files happens to nobody's files."""
     return Steps(settings.lake, without="/_staging/")
 
@@ -82,12 +96,13 @@ def correct(nursery: Nursery, folder: Path, environment: Mapping[str, str]) -> d
     corrections = {}
     for stage in WRITTEN:
         before = Path(shutil.copytree(home, folder / f"before-{stage}"))
-        old = partitions_of(settings.lake)
+        old, there = partitions_of(settings.lake), files_of(settings.lake, WRITTEN[stage])
         steps = nursery.count(
-            home, stage, "--ds", DS, steps=counted(settings), environment=environment
+            home, stage, "--ds", DS, steps=in_the_lake(settings), environment=environment
         )  # fmt: skip
         new, files = partitions_of(settings.lake), files_of(settings.lake, WRITTEN[stage])
-        corrections[stage] = Correction(stage, before, old, new, files, steps, environment)
+        size = sum((settings.lake / name).stat().st_size for name in dict(files.items() - there.items()))
+        corrections[stage] = Correction(stage, before, old, new, files, steps, size, environment)
         let_through(settings, "events", "features", "training_sets")
     return corrections
 

@@ -28,16 +28,16 @@ from pipelines.evaluate import evaluate
 from pipelines.promote import promote
 from pipelines.settings import CHECKOUT, Settings
 from pipelines.train import train
-from tests.chaos.faults import Chaos, Fault
+from tests.chaos.faults import FEW, Chaos, Fault
+from tests.chaos.retraining import MODEL, one_model
 from tests.chaos.states import sealed_state
-from tests.homes import LENIENT, make_home
+from tests.homes import make_home
 from tests.pipelines.assembled import DS, assembled, encode, let_through, write_training_set
 from tests.training.rows import training_rows
 from training.artifact import load_model
 from training.errors import DivergedError
 from training.sealed import sealed_folder
 
-MODEL = "pooled_mlp"
 MEMORY = 16 << 30
 DIVERGED = Fault(
     "train's loss is not finite", "the error names the batch, and the model that was there is as it was"
@@ -87,7 +87,7 @@ def test_model_stays_and_the_batch_is_named_when_the_loss_is_not_finite(
             train(reckless, DS, MODEL)
         assert sealed_state(folder) == before
 
-    chaos.inject(DIVERGED, diverge)
+    chaos.inject(DIVERGED, diverge, at_most=FEW)
 
 
 def test_model_stays_and_the_error_is_clear_when_memory_runs_out(chaos: Chaos, settings: Settings) -> None:
@@ -108,7 +108,7 @@ def test_model_stays_and_the_error_is_clear_when_memory_runs_out(chaos: Chaos, s
         assert "train.hidden" in said
         assert sealed_state(folder) == before
 
-    chaos.inject(NO_MEMORY, starve)
+    chaos.inject(NO_MEMORY, starve, at_most=FEW)
 
 
 def limit_memory() -> None:
@@ -131,7 +131,7 @@ def test_model_is_refused_when_its_folder_was_tampered_with(
         finally:
             shutil.rmtree(folder)
 
-    chaos.inject(POISONED, tamper, quick=len(TAMPERINGS))
+    chaos.inject(POISONED, tamper, kinds=len(TAMPERINGS), at_most=2)
 
 
 def a_byte(folder: Path, numbers: random.Random) -> str:
@@ -229,12 +229,7 @@ def test_scenario_without_positives_is_trained_and_said_to_have_no_area(chaos: C
         areas = [own.challenger for own in verdict.differences if (own.scenario, own.metric) == (name, "auc")]
         assert not [area for area in areas if area is not None]
 
-    chaos.inject(NO_POSITIVES, deprive)
-
-
-def one_model(sections: dict[str, Any]) -> dict[str, Any]:
-    trained = {**sections["train"], "models": {MODEL: {}}, "epochs": 1}
-    return {**sections, "train": trained, "promote": LENIENT, "publish": {"model": MODEL}}
+    chaos.inject(NO_POSITIVES, deprive, at_most=FEW)
 
 
 def without_positives(rows: pa.Table, scenario: str, labels: list[str]) -> pa.Table:

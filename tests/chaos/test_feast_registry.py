@@ -17,7 +17,7 @@ from features.stores.errors import StoreError
 from pipelines.days import Days
 from pipelines.materialize import materialize
 from pipelines.settings import Settings
-from tests.chaos.faults import Chaos, Fault
+from tests.chaos.faults import FEW, Chaos, Fault
 from tests.chaos.states import Answers
 from tests.chaos.test_online_store import moment
 from tests.features.hand_made_lake import settings_of, write_lake
@@ -58,7 +58,7 @@ def test_nothing_starts_or_writes_when_the_registry_is_cut_off(chaos: Chaos, set
     promise = (
         "nothing starts and nothing is written over it; once it is removed, one materialize makes it anew"
     )
-    chaos.inject(Fault("Feast's registry is cut off", promise), cut, quick=3)
+    chaos.inject(Fault("Feast's registry is cut off", promise), cut, quick=3, at_most=FEW)
 
 
 def test_registering_waits_when_the_registry_is_locked(chaos: Chaos, settings: Settings) -> None:
@@ -74,4 +74,5 @@ def test_registering_waits_when_the_registry_is_locked(chaos: Chaos, settings: S
             waiting.result()
         assert Answers(settings, KEYS).now() == before
 
-    chaos.inject(Fault("Feast's registry is locked", "readers go on; materialize waits, and ends well"), lock)
+    fault = Fault("Feast's registry is locked", "readers go on; materialize waits, and ends well")
+    chaos.inject(fault, lock, at_most=FEW)

@@ -6,10 +6,9 @@ import random
 import shutil
 from pathlib import Path
 
-from tests.chaos.commands import Nursery, Steps, drawn, killed
+from tests.chaos.commands import Nursery, drawn, killed
 from tests.chaos.faults import Chaos, Fault
-from tests.chaos.retraining import MODEL, Retraining, model_of
-from tests.chaos.states import files_of, sealed_state
+from tests.chaos.retraining import Retraining
 
 KILLED = Fault(
     "train is killed",
@@ -25,11 +24,13 @@ def test_model_stays_whole_and_ends_in_the_same_weights_when_training_is_killed(
         home = settings.home
         try:
             at = drawn(numbers, retraining.steps)
-            killed(nursery.start_until(home, "train", MODEL, steps=Steps(home), at=at))
-            assert sealed_state(model_of(settings)) in retraining.states, f"killed at step {at}"
-            again = nursery.start(home, "train", MODEL)
+            killed(
+                nursery.start_until(home, *retraining.arguments, steps=retraining.counted(settings), at=at)
+            )
+            retraining.require_whole(settings)
+            again = nursery.start(home, *retraining.arguments)
             assert again.wait() == 0, again.said
-            assert files_of(home, ["models"]) == retraining.new
+            retraining.require_new(settings)
         finally:
             shutil.rmtree(home)
 

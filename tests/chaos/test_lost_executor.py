@@ -12,12 +12,12 @@ import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.spark.cluster import Cluster, cluster
-from tests.chaos.faults import Chaos, Fault, NotInjectedError
+from tests.chaos.faults import FEW, Chaos, Fault, NotInjectedError
 from tests.infra import test_spark_cluster as on_cluster
 from tests.infra.test_spark_cluster import SEVERAL_TASKS, TABLES, Run
 
@@ -41,12 +41,10 @@ def executors(running: Cluster) -> list[int]:
     """Process ids of the executors that the cluster's workers have started."""
     found = []
     for worker in running.workers:
-        for child in Path(f"/proc/{worker.pid}/task").glob("*/children"):
-            found += [
-                process
-                for process in map(int, child.read_text().split())
-                if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{process}/cmdline").read_bytes()
-            ]
+        for child in psutil.Process(worker.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if any("CoarseGrainedExecutorBackend" in word for word in child.cmdline()):
+                    found.append(child.pid)
     return found
 
 
@@ -58,15 +56,17 @@ def files(run: Run) -> int:
 def test_bytes_are_those_of_one_machine_when_an_executor_is_killed(
     chaos: Chaos, start: Callable[..., Run], on_one_machine: dict[str, bytes]
 ) -> None:
-    def kill(numbers: random.Random) -> None:
-        with cluster() as running:
-            run = start(running.url, **SEVERAL_TASKS)
-            wanted = numbers.randrange(sum(name.endswith(".parquet") for name in on_one_machine))
-            while files(run) < wanted or not executors(running):
-                with suppress(subprocess.TimeoutExpired):
-                    run.process.wait(timeout=0.02)
-                    raise NotInjectedError
-            os.kill(numbers.choice(executors(running)), signal.SIGKILL)
-            assert run.result() == on_one_machine
+    parquet = sum(name.endswith(".parquet") for name in on_one_machine)
 
-    chaos.inject(KILLED, kill)
+    def kill(numbers: random.Random) -> None:
+        run = start(running.url, **SEVERAL_TASKS)
+        wanted = numbers.randrange(parquet)
+        while files(run) < wanted or not (alive := executors(running)):
+            with suppress(subprocess.TimeoutExpired):
+                run.process.wait(timeout=0.02)
+                raise NotInjectedError
+        os.kill(numbers.choice(alive), signal.SIGKILL)
+        assert run.result() == on_one_machine
+
+    with cluster() as running:
+        chaos.inject(KILLED, kill, at_most=FEW)

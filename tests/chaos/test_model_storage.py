@@ -20,7 +20,7 @@ from pipelines.model_files import verified_digest
 from pipelines.registry import Registry, in_production, pull, versions
 from pipelines.settings import Settings
 from tests.chaos.commands import Command, Nursery
-from tests.chaos.faults import Chaos, Fault, NotInjectedError
+from tests.chaos.faults import FEW, Chaos, Fault, NotInjectedError
 from tests.chaos.states import trained_digest
 from tests.homes import TINY, make_home
 from tests.pipelines.published_models import DS, write_passed
@@ -137,7 +137,7 @@ def test_registry_is_whole_when_its_storage_goes_away_while_publishing(
             publisher.require_mended(new, tmp_path / "pulled")
 
     name = "DVC remote" if what == "remote" else "registry's git repository"
-    chaos.inject(Fault(f"{name} goes away while publishing", PROMISE), take_away)
+    chaos.inject(Fault(f"{name} goes away while publishing", PROMISE), take_away, at_most=FEW)
 
 
 class Saboteur:
@@ -181,7 +181,7 @@ def test_production_does_not_move_when_the_remote_gives_back_other_files(
     promise = (
         "nothing is published and production stays; once the remote is mended, publish again adds one version"
     )
-    chaos.inject(Fault("DVC remote alters what it is given", promise), alter)
+    chaos.inject(Fault("DVC remote alters what it is given", promise), alter, at_most=FEW)
 
 
 def test_pull_refuses_what_was_altered_after_publishing(
@@ -205,4 +205,4 @@ def test_pull_refuses_what_was_altered_after_publishing(
         assert publisher.state() == (number, digest)
 
     promise = "pull refuses the version and leaves nothing behind"
-    chaos.inject(Fault("a file in the DVC remote is altered", promise), alter)
+    chaos.inject(Fault("a file in the DVC remote is altered", promise), alter, at_most=FEW)

@@ -37,7 +37,7 @@ from features.stores.packed import sqlite
 from pipelines.days import DAY, Days
 from pipelines.materialize import materialize
 from pipelines.settings import Settings
-from tests.chaos.faults import Chaos, Fault
+from tests.chaos.faults import FEW, Chaos, Fault
 from tests.features.hand_made_lake import settings_of, write_lake
 from tests.features.stores.stores import on_redis
 from tests.valkeys import valkey_server
@@ -190,7 +190,7 @@ def test_values_come_back_to_the_bit_when_valkey_is_flushed(chaos: Chaos, on_val
             moment(numbers)
             on_valkey.mend()
 
-    chaos.inject(Fault("Valkey is flushed under load", RIGHT), flush)
+    chaos.inject(Fault("Valkey is flushed under load", RIGHT), flush, at_most=FEW)
 
 
 @pytest.mark.redis
@@ -210,7 +210,7 @@ def test_values_come_back_to_the_bit_when_valkey_is_killed_and_comes_back_empty(
             on_valkey.mend()
 
     try:
-        chaos.inject(Fault("Valkey is killed under load and comes back empty", RIGHT), kill)
+        chaos.inject(Fault("Valkey is killed under load and comes back empty", RIGHT), kill, at_most=FEW)
     finally:
         on_valkey.server.stop()
 
@@ -229,9 +229,8 @@ def test_values_are_right_or_flagged_when_valkey_is_slow(chaos: Chaos, on_valkey
                     os.kill(process, signal.SIGCONT)
         assert everything(on_valkey.lookup) == on_valkey.right
 
-    chaos.inject(
-        Fault("Valkey is slow or hangs under load", "answers are right, or flagged as defaults in time"), hang
-    )
+    fault = Fault("Valkey is slow or hangs under load", "answers are right, or flagged as defaults in time")
+    chaos.inject(fault, hang, at_most=FEW)
 
 
 def right_or_not_found(batch: FeatureBatch, known: list[Values]) -> bool:
@@ -273,7 +272,7 @@ def test_readiness_tells_and_materialize_mends_when_valkey_evicts(chaos: Chaos, 
     promise = (
         "values are right or not found, readiness says that rows were thrown away; one materialize mends it"
     )
-    chaos.inject(Fault("Valkey evicts under load", promise), evict)
+    chaos.inject(Fault("Valkey evicts under load", promise), evict, at_most=FEW)
     assert evicted[-1], "nothing was ever evicted"
 
 
@@ -310,7 +309,7 @@ def test_lookups_go_on_when_another_writer_holds_the_database(
         assert everything(load.lookup) == known[days[1] == NEW]
 
     promise = "every lookup is answered, of the old day or the new; materialize waits, and serves the new one"
-    chaos.inject(Fault("SQLite is held by another writer", promise), hold)
+    chaos.inject(Fault("SQLite is held by another writer", promise), hold, at_most=FEW)
 
 
 def test_old_day_is_served_on_when_the_database_is_held_for_too_long(
@@ -361,4 +360,4 @@ def test_nothing_wrong_is_read_when_the_database_is_cut_off(
     promise = (
         "lookups are refused and say what to do, or are right; remove it, and one materialize brings all back"
     )
-    chaos.inject(Fault("SQLite file is cut off", promise), cut, quick=2)
+    chaos.inject(Fault("SQLite file is cut off", promise), cut, quick=2, at_most=FEW)

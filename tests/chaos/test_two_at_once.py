@@ -15,7 +15,7 @@ from pipelines.days import DAY, Days
 from pipelines.model_files import verified_digest
 from pipelines.settings import CHECKOUT, Settings
 from tests.chaos.commands import Command, Nursery
-from tests.chaos.faults import Chaos, Fault
+from tests.chaos.faults import FEW, Chaos, Fault
 from tests.chaos.retraining import MODEL, Retraining
 from tests.chaos.states import Answers, files_of, newest_version
 from tests.features.hand_made_lake import settings_of, write_lake
@@ -60,7 +60,7 @@ def test_weights_are_those_of_one_training_when_two_start_at_once(
         finally:
             shutil.rmtree(home)
 
-    chaos.inject(TRAIN, race)
+    chaos.inject(TRAIN, race, at_most=FEW)
 
 
 def test_one_day_is_served_wholly_when_two_are_materialized_at_once(
@@ -82,7 +82,7 @@ def test_one_day_is_served_wholly_when_two_are_materialized_at_once(
         assert seen <= known
         assert Answers(settings, KEYS).now() in known
 
-    chaos.inject(MATERIALIZE, race)
+    chaos.inject(MATERIALIZE, race, at_most=FEW)
 
 
 def test_one_version_is_added_when_two_publish_at_once(
@@ -105,7 +105,7 @@ def test_one_version_is_added_when_two_publish_at_once(
         assert version.number == number
         assert version.digest == verified_digest(settings.models / "pepnet" / f"ds={published_models.DS}")
 
-    chaos.inject(PUBLISH, race)
+    chaos.inject(PUBLISH, race, at_most=FEW)
 
 
 def test_readers_find_every_view_while_feast_objects_are_applied(
@@ -126,4 +126,4 @@ def test_readers_find_every_view_while_feast_objects_are_applied(
             assert Answers(settings, KEYS).now() == before
         assert applying.returncode == 0
 
-    chaos.inject(APPLY, race)
+    chaos.inject(APPLY, race, at_most=FEW)

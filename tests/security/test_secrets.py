@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,14 @@ from tests.features.hand_made_lake import write_lake
 from tests.features.serving.running import post
 from tests.homes import make_home
 from tests.pipelines.finished_run import DS, PARAMS, write_run
+from tests.pipelines.published_models import write_verdict
 from tests.pipelines.service_process import GATEHOUSE, command
 from tests.valkeys import valkey_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
 REDIS, REGISTRY, REMOTE = "s3cr3t-of-redis", "s3cr3t-of-registry", "s3cr3t-of-remote"
+LINEAGE, KEY, ALERT, BUCKET = "s3cr3t-of-lineage", "s3cr3t-key", "s3cr3t-of-alerts", "s3cr3t-of-bucket"
 RANK = {"scenario": "scenario-1", "user": "user-0", "items": ["item-0"]}
 
 
@@ -74,8 +77,37 @@ def test_no_secret_is_written_or_said(road: Settings, redis: ValkeyServer, tmp_p
     texts = {" ".join(stage): done.stdout + done.stderr for stage, done in zip(stages, said, strict=True)}
     texts |= {answer.url: answer.text for answer in answers}
     texts |= {str(path): path.read_bytes().decode(errors="replace") for path in files}
-    secrets = (REDIS, REGISTRY, REMOTE, token)
-    assert [(where, secret) for where, text in texts.items() for secret in secrets if secret in text] == []
+    assert leaks(texts, REDIS, REGISTRY, REMOTE, token) == []
+
+
+def test_no_secret_gets_into_verdicts_events_or_json_logs(road: Settings) -> None:
+    environment = {
+        "GATEHOUSE_LOG_FORMAT": "json",
+        "GATEHOUSE_LINEAGE": f"http://user:{LINEAGE}@lineage.invalid",
+        "OPENLINEAGE_API_KEY": KEY,
+        "GATEHOUSE_ALERT_URL": f"http://127.0.0.1:9/{ALERT}",
+        "AWS_SECRET_ACCESS_KEY": BUCKET,
+        "GATEHOUSE_REGISTRY": f"http://user:{REGISTRY}@127.0.0.1:9/models.git",
+        "GATEHOUSE_REGISTRY_REMOTE": f"http://user:{REMOTE}@127.0.0.1:9/remote",
+    }
+    write_verdict(road, DS)  # or publish would not get as far as the registry
+    said = {stage: run(road, environment, *stage) for stage in (("validate", "training"), ("publish",))}
+    assert "git clone" in said[("publish",)].stderr, "the registry was not asked"
+    assert any("lineage not delivered" in done.stderr for done in said.values())
+    lines = [line for done in said.values() for line in done.stderr.splitlines()]
+    assert [json.loads(line)["level"] for line in lines], "a line is no JSON"
+
+    files = {str(path.relative_to(road.home)): path for path in road.home.rglob("*") if path.is_file()}
+    for what in ("lineage/", "gates/", "promotion/", "metrics/"):
+        assert any(what in name for name in files), what
+    texts = {name: path.read_bytes().decode(errors="replace") for name, path in files.items()}
+    texts |= {" ".join(stage): done.stdout + done.stderr for stage, done in said.items()}
+    assert leaks(texts, LINEAGE, KEY, ALERT, BUCKET, REGISTRY, REMOTE) == []
+
+
+def leaks(texts: Mapping[str, str], *secrets: str) -> list[tuple[str, str]]:
+    """Where a secret stands, and which."""
+    return [(where, secret) for where, text in texts.items() for secret in secrets if secret in text]
 
 
 def on_redis(folder: Path) -> Path:

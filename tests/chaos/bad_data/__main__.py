@@ -20,7 +20,7 @@ log of one's own (data set `custom`); the day is then ingested, validated and, i
 road that already serves the days before. Whatever happens, those days keep their bytes and lookups keep
 their answers.
 
-    pytest tests/chaos/test_bad_data.py   # each kind once; `make chaos` meets each N times, with other rows
+    pytest tests/chaos/test_bad_data.py   # each kind once, with rows that SEED= of `make chaos` draws
 
 It may end in three ways, and in no other: there is no traceback, no row of the day that goes without a count,
 and no value that nobody wrote.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -15,7 +16,17 @@ from tests.pipelines.lineage.conftest import events_of
 from tests.pipelines.observed_road import DAYS, DS
 
 
-def test_an_endpoint_gets_every_event_with_the_key_when_one_is_given(settings: Settings, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("environment", "login", "authorization"),
+    [
+        ({"OPENLINEAGE_API_KEY": "secret"}, "", "Bearer secret"),
+        ({}, "user:pass%40word@", f"Basic {base64.b64encode(b'user:pass@word').decode()}"),
+    ],
+    ids=["key", "password"],
+)
+def test_an_endpoint_gets_every_event_with_the_key_or_password_that_is_given(
+    settings: Settings, monkeypatch, environment: dict[str, str], login: str, authorization: str
+) -> None:
     got: list[tuple[str, str | None, dict[str, object]]] = []
 
     class Marquez(BaseHTTPRequestHandler):
@@ -27,13 +38,14 @@ def test_an_endpoint_gets_every_event_with_the_key_when_one_is_given(settings: S
 
         def log_message(self, *_: object) -> None: ...
 
-    monkeypatch.setenv("OPENLINEAGE_API_KEY", "secret")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     with HTTPServer(("127.0.0.1", 0), Marquez) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with stage(_with(settings, f"http://127.0.0.1:{server.server_port}"), "ingest", DAYS):
+        with stage(_with(settings, f"http://{login}127.0.0.1:{server.server_port}"), "ingest", DAYS):
             pass
         server.shutdown()
-    assert {(path, key) for path, key, _ in got} == {("/api/v1/lineage", "Bearer secret")}
+    assert {(path, key) for path, key, _ in got} == {("/api/v1/lineage", authorization)}
     sent = sorted((event for _, _, event in got), key=lambda event: str(event["eventTime"]))
     assert sent == events_of(settings)[-2:]
 
