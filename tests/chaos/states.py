@@ -40,7 +40,8 @@ def partitions_of(lake: Path) -> dict[str, str]:
     A partition whose manifest names files that are not there, or are others, is not in it.
     """
     found = {}
-    for path in sorted(lake.rglob(MANIFEST)):
+    tables = [folder for folder in lake.iterdir() if folder.name not in _SCAFFOLD]
+    for path in sorted(path for table in tables for path in table.rglob(MANIFEST)):
         if (state := partition_of(path.parent)) is not None:
             found[str(path.parent.relative_to(lake))] = state
     return found
