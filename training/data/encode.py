@@ -6,6 +6,7 @@ The same `Encoder.transform` serves training rows and online look-ups, so the tw
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -244,13 +245,19 @@ def _write_arrays(encoder: Encoder, table: pa.Table, folder: Path) -> None:
         for field in fields(chunk):
             values = getattr(chunk, field.name)
             if field.name not in files:
+                path = folder / f"{field.name}.npy"
+                shape = (table.num_rows, *values.shape[1:])
                 files[field.name] = np.lib.format.open_memmap(
-                    folder / f"{field.name}.npy",
-                    mode="w+",
-                    dtype=values.dtype,
-                    shape=(table.num_rows, *values.shape[1:]),
+                    path, mode="w+", dtype=values.dtype, shape=shape
                 )
+                _take_room(path)
             files[field.name][start : start + len(values)] = values
+
+
+def _take_room(path: Path) -> None:
+    """Have the disk set aside all of a file: on a full one, writing to its mapping would be SIGBUS."""
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _rows_of(days: NDArray[np.int32], name: str, split: DayRange) -> dict[str, Any]:
