@@ -17,8 +17,8 @@ Written by
 
 Three days of {dataset} on {cores} cores, each through `daily_features` and, by its asset event,
 `daily_retrain`. During the first training the GPU worker's process group was sent SIGKILL; the next try
-continued from the checkpoint. During the second training Airflow's Postgres was crashed; the cluster started it
-again. The whole took {minutes:.1f} minutes and published {versions}; the last day's event,
+continued from the checkpoint. During the second training Airflow's Postgres was crashed; the cluster
+started it again. The whole took {minutes:.1f} minutes and published {versions}; the last day's event,
 posted once more, started a run that published nothing.
 
 | day | DAG | task | queue | try | state | waited, s | ran, s |
