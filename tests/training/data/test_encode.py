@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +227,24 @@ def test_write_encoded_leaves_the_old_arrays_when_it_fails(tmp_path: Path):
         write_encoded(ENCODER, ROWS.drop_columns(["hour"]), days(), folder, source="abc")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["encoded"]
+
+
+def test_write_encoded_is_refused_room_by_an_error_before_it_writes_through_a_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Without it a full disk is SIGBUS, which no Python code can tell of."""
+    room: list[int] = []
+
+    def full(file: int, start: int, size: int) -> None:
+        assert start == 0
+        room.append(size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_encoded(ENCODER, ROWS, days(), tmp_path / "encoded", source="abc")
+    assert room > [4 * ROWS.num_rows]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_write_encoded_refuses_rows_out_of_order(tmp_path: Path):
