@@ -14,7 +14,7 @@ from pipelines.days import Days
 from pipelines.lake import Lake
 from tests.e2e.conftest import POISONED, Road, day_of_log, write_day
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(1800)]
 
 LOOKUP = ("lookup", "--user", "user 3", "--scenario", "home", "--item", "sku-1", "--item", "sku-2")
 DS = str(POISONED)

@@ -53,7 +53,7 @@ class Run:
 
     def result(self) -> dict[str, bytes]:
         """All tiles and features, manifests included; fails unless the command ended well."""
-        out, err = self.process.communicate(timeout=240)
+        out, err = self.process.communicate(timeout=500)
         assert self.process.returncode == 0, f"{out}\n{err}"
         return {
             str(path.relative_to(self.lake)): path.read_bytes()
