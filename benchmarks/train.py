@@ -63,7 +63,7 @@ def main() -> None:
             for threads, turns in TURNS.items()
         }
         loaders = _with_threads(1, lambda: _loaders(logs["simulated"]))
-        layers = _with_threads(1, layer_ratios)
+        layers = _with_threads(1, lambda: layer_ratios(next(iter(logs.values()))))
         optimizers = _with_threads(1, optimizer_figures)
         gpu = on_a_gpu(logs["simulated"]) if torch.cuda.is_available() else "not measured"
     ratios = {**_in_memory_ratios(speeds), **_loader_ratios(loaders), **layers, **optimizers["ratios"]}

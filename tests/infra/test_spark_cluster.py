@@ -106,7 +106,9 @@ def start(ingested: Path, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             "spark.eventLog.compress": "false",
             "spark.eventLog.dir": (home / "spark_events").as_uri(),
         }
-        (home / "spark-defaults.conf").write_text("".join(f"{k} {v}\n" for k, v in defaults.items()))
+        lines = "".join(f"{k} {v}\n" for k, v in defaults.items())
+        of_tests = Path(os.environ["SPARK_CONF_DIR"], "spark-defaults.conf").read_text()
+        (home / "spark-defaults.conf").write_text(of_tests + lines)
         environment = os.environ | {
             "GATEHOUSE_HOME": str(home),
             "GATEHOUSE_SPARK_MASTER": master,
