@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,22 @@ ROW = st.tuples(
 )  # fmt: skip
 
 
+def _day(second: int) -> date:
+    return FIRST + timedelta(days=(second - START) // SECONDS_A_DAY)
+
+
 def _outcome(rows: list[Row]) -> tuple[dict[date, list[int]], set[tuple[str, str, int, int | None]]]:
-    """Per day rows, kept, duplicates and quarantined; and the kept events with the label that counts."""
+    """Per day rows, kept, duplicates and quarantined; and the kept events with the label that counts.
+
+    Rows whose time cannot be read are put down to the day that most others lie on, the first of equals.
+    """
+    dated = Counter(_day(int(time)) for _, _, time, _, _ in rows if time.isdigit())
+    usual = min(dated, key=lambda day: (-dated[day], day))
     counts = {day: [0, 0, 0, 0] for day in ASKED}
     best: dict[tuple[str, str, int], tuple[int, int, int | None]] = {}
     for line, (user, item, time, label, created) in enumerate(rows):
         second = int(time) if time.isdigit() else None
-        day = FIRST if second is None else FIRST + timedelta(days=(second - START) // SECONDS_A_DAY)
+        day = usual if second is None else _day(second)
         if day not in ASKED:
             continue
         counts[day][0] += 1
