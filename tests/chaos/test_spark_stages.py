@@ -35,11 +35,9 @@ asked_for = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def corrections(
-    spark: Any, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+    session: dict[str, str], nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Correction]:
-    gateway = spark.sparkContext._gateway.gateway_parameters
-    environment = {"PYSPARK_GATEWAY_PORT": str(gateway.port), "PYSPARK_GATEWAY_SECRET": gateway.auth_token}
-    return correct(nursery, tmp_path_factory.mktemp("road"), environment)
+    return correct(nursery, tmp_path_factory.mktemp("road"), session)
 
 
 class Reader:

@@ -40,12 +40,16 @@ IMPATIENT = {
 
 @dataclass(frozen=True)
 class Log:
-    """A real log, three days of it, and the split of a run."""
+    """A real log, three days of it, and the split of a run.
+
+    `epochs` are more than are of use, so that there is a middle of a training.
+    """
 
     dataset: str
     raw: Path
     days: tuple[date, date, date]
     split: dict[str, int]
+    epochs: int
 
     @property
     def start(self) -> date:
@@ -59,9 +63,11 @@ def real_log() -> Log:
     for raw in (own, CHECKOUT.parent / "shared" / "data"):
         if raw is not None and (raw / "kuairand-pure").is_dir():
             days = (date(2022, 4, 29), date(2022, 4, 30), date(2022, 5, 1))
-            return Log("kuairand-pure", raw, days, {"train": 2, "validation": 1, "test": 1})
+            return Log("kuairand-pure", raw, days, {"train": 2, "validation": 1, "test": 1}, epochs=4)
     days = (date(1997, 11, 19), date(1997, 11, 20), date(1997, 11, 21))
-    return Log("movielens-100k", own or CHECKOUT / "raw", days, {"train": 14, "validation": 1, "test": 2})
+    return Log(
+        "movielens-100k", own or CHECKOUT / "raw", days, {"train": 14, "validation": 1, "test": 2}, epochs=8
+    )
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,12 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         datasets={
             log.dataset: {"days": {"start": str(log.start), "end": str(log.days[-1])}, "split": log.split}
         },
-        # more epochs than are of use, so that there is a middle of a training
-        train={"models": {model: {} for model in MODELS}, "epochs": 8, "patience": 8, "batch_size": 256},
+        train={
+            "models": {model: {} for model in MODELS},
+            "epochs": log.epochs,
+            "patience": log.epochs,
+            "batch_size": 256,
+        },
         promote=LENIENT,  # a day of this size says little
     )
     environment = {"GATEHOUSE_RAW": str(log.raw), **IMPATIENT}

@@ -1,26 +1,23 @@
-"""A road on somebody's own CSV log, walked by the real commands in child processes."""
+"""A road on somebody's own CSV log: the real commands in child processes, which share a Spark session."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 import yaml
 
 from pipelines.settings import CHECKOUT, Settings
+from tests.chaos.commands import Nursery
 
 FIRST = date(2026, 3, 1)
 LAST_GOOD = FIRST + timedelta(days=5)
 POISONED = LAST_GOOD + timedelta(days=1)
-GATEHOUSE = Path(sys.executable).with_name("gatehouse")
 MAPPING = {
     "events": {
         "path": "log/*.csv",
@@ -43,44 +40,35 @@ MAPPING = {
 
 @dataclass(frozen=True)
 class Road:
-    """A home folder and the `gatehouse` command in it."""
+    """A home folder with a log, and the `gatehouse` command in it.
+
+    Attributes:
+        home: the folder.
+        nursery: starts the commands.
+        session: environment that names the Spark session they share.
+    """
 
     home: Path
+    nursery: Nursery
+    session: Mapping[str, str]
 
     @property
     def settings(self) -> Settings:
         return Settings(home=self.home)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "GATEHOUSE_HOME": str(self.home), "COLUMNS": "200"}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(GATEHOUSE), *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
     def run(self, *arguments: str) -> str:
         """Run a command that must end well; returns what it printed."""
-        process = self.start(*arguments)
-        out, err = process.communicate()
-        assert process.returncode == 0, f"gatehouse {' '.join(arguments)}\n{out}\n{err}"
-        return out
+        status, said = self.end(*arguments)
+        assert status == 0, f"gatehouse {' '.join(arguments)} ended with {status}\n{said}"
+        return said
 
-    def fail(self, *arguments: str) -> tuple[int, str]:
-        """Run a command that must fail; returns its exit code and what it said."""
-        process = self.start(*arguments)
-        out, err = process.communicate()
-        assert process.returncode != 0, f"gatehouse {' '.join(arguments)} ended well\n{out}"
-        return process.returncode, " ".join((out + err).split())
+    def end(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; its exit code, and what it said in one line."""
+        command = self.nursery.start(self.home, *arguments, environment=self.session)
+        return command.wait(), " ".join(command.said.split())
 
     def copy(self, into: Path) -> Road:
-        return Road(Path(shutil.copytree(self.home, into, symlinks=True)))
+        return replace(self, home=Path(shutil.copytree(self.home, into, symlinks=True)))
 
 
 def day_of_log(ds: date, rows: int = 400) -> pd.DataFrame:
@@ -107,10 +95,8 @@ def write_day(home: Path, ds: date, log: pd.DataFrame) -> None:
     log.to_csv(home / "log" / f"{ds}.csv", index=False)
 
 
-@pytest.fixture(scope="session")
-def served_road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """Six good days, ingested, validated, aggregated and served. Copy it before changing it."""
-    home = tmp_path_factory.mktemp("road")
+def serve_six_days(home: Path, nursery: Nursery, session: Mapping[str, str]) -> Road:
+    """Six good days, ingested, validated, aggregated and served from the folder `home`."""
     params = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
     params["dataset"] = "custom"
     params["datasets"]["custom"] = {
@@ -133,13 +119,7 @@ def served_road(tmp_path_factory: pytest.TempPathFactory) -> Road:
         "price": range(25),
     }
     pd.DataFrame(things).to_csv(home / "items.csv", index=False)
-    road = Road(home)
+    road = Road(home, nursery, session)
     for command in ("ingest", "validate events", "aggregate", "validate features", "materialize"):
         road.run(*command.split())
     return road
-
-
-@pytest.fixture
-def road(served_road: Road, tmp_path: Path) -> Road:
-    """A copy of the served road, free to be changed."""
-    return served_road.copy(tmp_path / "road")
