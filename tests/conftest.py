@@ -18,7 +18,7 @@ from pipelines.settings import Settings
 from tests.homes import TINY, make_home
 
 os.environ["COLUMNS"] = "200"  # what tests read of tables is not cut, on whatever terminal they run
-os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).with_name("spark")))
+os.environ["SPARK_CONF_DIR"] = str(Path(__file__).with_name("spark"))  # and none of the user's own
 
 # A worker of pytest-xdist has a bare `__main__`, by which PySpark takes it for its own doctests and exits.
 _main = sys.modules["__main__"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pyarrow as pa
@@ -10,27 +15,70 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.days import Days
+from pipelines.days import DAY, Days
 from pipelines.lake import Lake
+from pipelines.settings import Settings
+from tests.chaos.bad_data.days import good_rows
 from tests.chaos.commands import Nursery
-from tests.chaos.own_log import POISONED, Road, day_of_log, serve_six_days, write_day
+from tests.chaos.own_log import make_own_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark]
 
 LOOKUP = ("lookup", "--user", "user 3", "--scenario", "home", "--item", "sku-1", "--item", "sku-2")
+GOOD = Days(start=date(2026, 3, 1), end=date(2026, 3, 4))
+POISONED = GOOD.end + DAY
 DS = str(POISONED)
+
+
+@dataclass(frozen=True)
+class Road:
+    """A home with a log, and the real `gatehouse` commands in it, in child processes.
+
+    Attributes:
+        settings: of the home.
+        nursery: starts the commands.
+        session: environment that names the Spark session they share.
+    """
+
+    settings: Settings
+    nursery: Nursery
+    session: Mapping[str, str]
+
+    def run(self, *arguments: str) -> str:
+        """Run a command that must end well; what it said."""
+        status, said = self.end(*arguments)
+        assert status == 0, f"gatehouse {' '.join(arguments)} ended with {status}\n{said}"
+        return said
+
+    def end(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; its exit code, and what it said in one line."""
+        command = self.nursery.start(self.settings.home, *arguments, environment=self.session)
+        return command.wait(), " ".join(command.said.split())
+
+    def write(self, ds: date, log: pd.DataFrame) -> None:
+        log.to_csv(self.settings.home / "log" / f"{ds}.csv", index=False)
 
 
 @pytest.fixture(scope="module")
 def served_road(nursery: Nursery, session: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """Six good days, as lookups serve them. Copy it before changing it."""
-    return serve_six_days(tmp_path_factory.mktemp("road"), nursery, session)
+    """Good days, ingested, validated, aggregated and served. Copy it before changing it."""
+    road = Road(make_own_home(tmp_path_factory.mktemp("road") / "home", GOOD), nursery, session)
+    for ds in GOOD:
+        road.write(ds, log_of(ds))
+    for command in ("ingest", "validate events", "aggregate", "validate features", "materialize"):
+        road.run(*command.split())
+    return road
 
 
 @pytest.fixture
 def road(served_road: Road, tmp_path: Path) -> Road:
     """A copy of the served road, free to be changed."""
-    return served_road.copy(tmp_path / "road")
+    home = shutil.copytree(served_road.settings.home, tmp_path / "road", symlinks=True)
+    return replace(served_road, settings=Settings(home=home))
+
+
+def log_of(ds: date, rows: int = 400) -> pd.DataFrame:
+    return good_rows(ds, Random(ds.toordinal()), rows)
 
 
 def rename_column(log: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +91,7 @@ def null_labels(log: pd.DataFrame) -> pd.DataFrame:
 
 def test_log_that_cannot_be_read_is_stopped_and_the_day_before_is_served(road: Road) -> None:
     before = road.run(*LOOKUP)
-    write_day(road.home, POISONED, rename_column(day_of_log(POISONED)))
+    road.write(POISONED, rename_column(log_of(POISONED)))
     require_stopped(road, "ingest", 1, f"{DS}.csv", "clicked", "was_clicked")
     assert road.run(*LOOKUP) == before
 
@@ -51,7 +99,7 @@ def test_log_that_cannot_be_read_is_stopped_and_the_day_before_is_served(road: R
 def test_poison_is_stopped_at_each_gate_until_the_day_is_mended(road: Road) -> None:
     """Wrong features, then wrong labels, then a good log."""
     before = road.run(*LOOKUP)
-    write_day(road.home, POISONED, day_of_log(POISONED))
+    road.write(POISONED, log_of(POISONED))
     for command in ("ingest", "validate events", "aggregate"):
         road.run(*command.split(), "--ds", DS)
     spoil_rates(Lake(road.settings.lake), "features/item_engagement")
@@ -59,16 +107,16 @@ def test_poison_is_stopped_at_each_gate_until_the_day_is_mended(road: Road) -> N
     require_stopped(road, "materialize", 3, "validate features")
     assert road.run(*LOOKUP) == before
 
-    write_day(road.home, POISONED, null_labels(day_of_log(POISONED)))
+    road.write(POISONED, null_labels(log_of(POISONED)))
     road.run("ingest", "--ds", DS)
     require_stopped(road, "validate events", 3, "events", DS, "label_click")
     require_stopped(road, "aggregate", 3, "validate events")
     assert road.run(*LOOKUP) == before
 
-    write_day(road.home, POISONED, day_of_log(POISONED, rows=401))
+    road.write(POISONED, log_of(POISONED, rows=401))
     for command in ("ingest", "validate events", "aggregate", "validate features", "materialize"):
         road.run(*command.split(), "--ds", DS)
-    assert DS in Path(road.home / "feast" / "served.json").read_text(encoding="utf-8")
+    assert DS in Path(road.settings.home / "feast" / "served.json").read_text(encoding="utf-8")
 
 
 def require_stopped(road: Road, command: str, exit_code: int, *said: str) -> None:

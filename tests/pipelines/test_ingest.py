@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.counts import read_counts
@@ -90,6 +90,7 @@ def _write(home: Path, rows: list[Row]) -> None:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(ROW, min_size=40, max_size=120))
+@example(rows=[("a", "x", str(START + SECONDS_A_DAY), "1", "")] * 2 + [("a", "x", "soon", "1", "")])
 def test_every_row_is_kept_a_duplicate_or_quarantined(custom: Settings, rows: list[Row]) -> None:
     inside = ("a", "x", str(START), "1", "")
     rows = [inside, *rows]  # a log that does not reach the days asked for is refused

@@ -10,7 +10,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import yaml
 
 from features.declarations.errors import GatehouseError
 from pipelines.aggregate import aggregate
@@ -20,13 +19,12 @@ from pipelines.errors import GateError, NotValidatedError
 from pipelines.ingest import ingest
 from pipelines.lake import Lake
 from pipelines.materialize import materialize
-from pipelines.settings import Settings
 from pipelines.validate import validate_events, validate_features
 from pipelines.verdicts import find_verdict
-from tests.chaos.bad_data.days import MAPPING, Day, File, csv, events_of, good_rows, stored_events
+from tests.chaos.bad_data.days import Day, File, csv, events_of, good_rows, stored_events
 from tests.chaos.bad_data.kinds import Handled, Kind, Refused
+from tests.chaos.own_log import make_own_home
 from tests.chaos.states import Answers, partitions_of
-from tests.homes import make_home
 from tests.pipelines.lake_reading import rows_of
 
 FIRST = date(2028, 2, 25)  # the second bad day is a leap day
@@ -63,10 +61,10 @@ class Road:
     """
 
     def __init__(self, folder: Path, kinds: list[Kind], numbers: Random) -> None:
-        self.settings = _home(folder)
+        good = Days(start=FIRST, end=FIRST + DAY * (GOOD - 1))
+        self.settings = make_own_home(folder, good)
         self.lake = Lake(self.settings.lake)
         self._numbers = numbers
-        good = Days(start=FIRST, end=FIRST + DAY * (GOOD - 1))
         for ds in good:
             self._write_good(ds)
         for run in (ingest, validate_events, aggregate, validate_features):
@@ -192,19 +190,3 @@ class Road:
         days = {f"ds={ds}" for ds in Days(start=FIRST, end=end - DAY)}
         found = partitions_of(self.settings.lake)
         return {name: state for name, state in found.items() if name.rpartition("/")[2] in days}
-
-
-def _home(folder: Path) -> Settings:
-    section = {
-        "days": {"start": str(FIRST), "end": str(FIRST + DAY * (GOOD - 1))},
-        "split": {"train": 1, "validation": 1, "test": 1},
-        "mapping": "mapping.yaml",
-    }
-    home = make_home(folder, "custom", datasets={"custom": section})
-    (home / "mapping.yaml").write_text(yaml.safe_dump(MAPPING), encoding="utf-8")
-    users = [f"user {number},{'no' if number % 2 else 'se'},{20 + number}" for number in range(20)]
-    (home / "users.csv").write_text("\n".join(["uid,country,age", *users]) + "\n", encoding="utf-8")
-    items = [f"sku-{number},{number}.5" for number in range(12)]
-    (home / "items.csv").write_text("\n".join(["sku,price", *items]) + "\n", encoding="utf-8")
-    (home / "log").mkdir()
-    return Settings(home=home)
