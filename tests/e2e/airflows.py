@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,12 +46,12 @@ class Airflow:
 
     def listens_at(self) -> set[str]:
         """Addresses of all sockets that its processes listen on."""
-        return {
-            connection.laddr.ip
-            for process in self.family
-            for connection in process.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
+        addresses = set()
+        for process in self.family:
+            with suppress(psutil.NoSuchProcess):  # some live for a moment only
+                connections = process.net_connections("tcp")
+                addresses |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+        return addresses
 
     @cached_property
     def rest(self) -> httpx.Client:
