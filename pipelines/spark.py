@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from pipelines.class_archive import archive_options
 from pipelines.java import provide_java
 from pipelines.logs import current_fields
 from pipelines.settings import Settings
@@ -33,22 +34,22 @@ def spark_session(settings: Settings) -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
-    provide_java()
+    java = provide_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = settings.spark_driver_host
     for name, value in current_fields().items():  # its log lines carry them, too
         os.environ[f"GATEHOUSE_LOG_{name.upper()}"] = value
     builder = SparkSession.builder.appName("gatehouse").master(settings.spark_master)
-    for key, value in _configuration(settings).items():
+    for key, value in _configuration(settings, java).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
-def _configuration(settings: Settings) -> dict[str, str]:
-    scratch, logging = tempfile.gettempdir(), _LOGGING[settings.log_format]
+def _configuration(settings: Settings, java: str) -> dict[str, str]:
+    scratch, logging = tempfile.gettempdir(), _LOGGING[settings.log_format].as_uri()
     configuration = {
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging} {archive_options(java)}",
         "spark.driver.bindAddress": settings.spark_driver_host,
         "spark.driver.host": settings.spark_driver_host,
         # A task's files count once it has committed, and one attempt of each may: see docs/spark.md

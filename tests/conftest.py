@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +19,12 @@ from pipelines.settings import Settings
 from tests.homes import TINY, make_home
 
 os.environ["COLUMNS"] = "200"  # what tests read of tables is not cut, on whatever terminal they run
-os.environ["SPARK_CONF_DIR"] = str(Path(__file__).with_name("spark"))  # and none of the user's own
+# The tests' JVMs have settings of their own, and none of the user's. They come as a file: with a folder of
+# settings Java would not use the archive of Spark's classes.
+os.environ.pop("SPARK_CONF_DIR", None)
+os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join(
+    ["--properties-file", str(Path(__file__).with_name("spark-defaults.conf")), "pyspark-shell"]
+)
 
 # A worker of pytest-xdist has a bare `__main__`, by which PySpark takes it for its own doctests and exits.
 _main = sys.modules["__main__"]

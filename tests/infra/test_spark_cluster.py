@@ -17,13 +17,14 @@ import pytest
 from infra.spark.cluster import WORKER_HOSTS, cluster
 from pipelines.days import Days
 from pipelines.lake import Lake
-from pipelines.settings import Settings
+from pipelines.settings import CHECKOUT, Settings
 from pipelines.verdicts import Verdict, write_verdict
 from tests.homes import make_home
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 DAYS = Days.model_validate({"start": "2026-01-01", "end": "2026-01-02"})
+OF_TESTS = CHECKOUT / "tests" / "spark-defaults.conf"
 GATEHOUSE = Path(sys.executable).with_name("gatehouse")
 TABLES = ("tiles", "features")
 SEVERAL_TASKS = {
@@ -107,12 +108,12 @@ def start(ingested: Path, tmp_path: Path) -> Iterator[Callable[..., Run]]:
             "spark.eventLog.dir": (home / "spark_events").as_uri(),
         }
         lines = "".join(f"{k} {v}\n" for k, v in defaults.items())
-        of_tests = Path(os.environ["SPARK_CONF_DIR"], "spark-defaults.conf").read_text()
-        (home / "spark-defaults.conf").write_text(of_tests + lines)
+        (home / "spark-defaults.conf").write_text(OF_TESTS.read_text() + lines)
         environment = os.environ | {
             "GATEHOUSE_HOME": str(home),
             "GATEHOUSE_SPARK_MASTER": master,
             "SPARK_CONF_DIR": str(home),
+            "PYSPARK_SUBMIT_ARGS": "pyspark-shell",
         }
         process = subprocess.Popen(
             [str(GATEHOUSE), "aggregate"], env=environment, start_new_session=True,
