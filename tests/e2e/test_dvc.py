@@ -1,9 +1,10 @@
-"""The road as DVC runs it, in a copy of the project with a small simulated log."""
+"""The road as the demo and DVC run it, in a copy of the project with a small simulated log."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,8 +58,7 @@ class Project:
 
     def repro(self, *arguments: str) -> set[str]:
         """Run `dvc repro` or another command that runs stages; the names of those that ran."""
-        out = self.dvc(*(arguments or ("repro",)))
-        return {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage '")}
+        return ran(self.dvc(*(arguments or ("repro",))))
 
     def change(self, *path: str, value: Any) -> None:
         """Set one entry of params.yaml."""
@@ -84,9 +84,22 @@ class Project:
         )
 
 
+def ran(said: str) -> set[str]:
+    """Names of the stages that ran."""
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage '")}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A project whose road was run once and committed, and what the demo said."""
+
+    project: Project
+    said: str
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project as it stands in this checkout, whose road was run once and committed."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The project as it stands in this checkout, in which somebody has called `gatehouse demo`."""
     folder = tmp_path_factory.mktemp("dvc") / "project"
     folder.mkdir()
     for name in COPIED:
@@ -105,11 +118,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.git("init", "--quiet")
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "The project")
-    ran = project.repro()
-    assert {name.partition("@")[0] for name in ran} == {stage.name for stage in STAGES}
+    said = project.gatehouse("demo")
     project.git("add", "dvc.lock")
     project.git("commit", "--quiet", "--message", "The first run")
-    return project
+    return Demo(project, said)
+
+
+@pytest.fixture
+def finished(demo: Demo) -> Project:
+    """The project after the demo, to look at."""
+    return demo.project
 
 
 @pytest.fixture
@@ -118,6 +136,15 @@ def project(finished: Project, tmp_path: Path) -> Project:
     folder = tmp_path / "project"
     shutil.copytree(finished.folder, folder, symlinks=True)
     return Project(folder)
+
+
+def test_demo_runs_every_stage_and_ends_with_rankings_and_the_report(demo: Demo) -> None:
+    assert {name.partition("@")[0] for name in ran(demo.said)} == {stage.name for stage in STAGES}
+    assert re.findall(r"pepnet@\S+ over (\d+) items", demo.said) == [
+        "50",
+        "50",
+    ]  # in the two busiest scenarios
+    assert str(demo.project.folder / "reports" / "index.html") in demo.said.replace("\n", "")
 
 
 def test_repro_leaves_a_published_model_and_a_report(finished: Project) -> None:
@@ -141,21 +168,16 @@ def test_repro_does_nothing_and_quickly_when_it_runs_again(finished: Project) ->
     assert time.monotonic() - begun < NOTHING_TO_DO_SECONDS
 
 
-def test_repro_keeps_the_days_that_were_there_when_a_stage_runs_again(project: Project) -> None:
+def test_repro_trains_one_model_and_keeps_other_days_when_only_its_settings_changed(project: Project) -> None:
     """DVC deletes the outputs of a stage before it runs, unless they persist."""
     other_run = project.folder / "models" / "simulated" / "pepnet" / "ds=2026-01-05" / "card.md"
     other_run.parent.mkdir()
     other_run.write_text("of another run")
     project.change("train", "models", "pepnet", value={"gate_hidden": 16})
-    project.repro("repro", "train")
-    assert other_run.read_text() == "of another run"
-
-
-def test_repro_trains_one_model_when_only_its_settings_changed(project: Project) -> None:
-    project.change("train", "models", "pepnet", value={"gate_hidden": 16})
     assert project.repro() == {"train@pepnet", "evaluate", "promote", "publish", "report"}
     note = json.loads((project.folder / "registry" / "simulated" / "published.json").read_text())
     assert note["version"] == "v2.0.0"
+    assert other_run.read_text() == "of another run"
 
 
 def test_experiments_rerun_training_and_later_and_metrics_compare_when_a_rate_changed(
@@ -163,12 +185,12 @@ def test_experiments_rerun_training_and_later_and_metrics_compare_when_a_rate_ch
 ) -> None:
     project.git("config", "user.name", "Tester")
     project.git("config", "user.email", "tester@localhost")
-    ran = project.repro("exp", "run", "--name", "slower", "--set-param", "train.lr=0.0001", "report")
-    assert ran == {"train@pooled_mlp", "train@pepnet", "evaluate", "promote", "report"}
-    changed = json.loads(project.dvc("metrics", "diff", "--json"))["reports/metrics.json"]
-    area = changed["pepnet.click.auc"]
+    changed = project.repro("exp", "run", "--name", "slower", "--set-param", "train.lr=0.0001", "report")
+    assert changed == {"train@pooled_mlp", "train@pepnet", "evaluate", "promote", "report"}
+    metrics = json.loads(project.dvc("metrics", "diff", "--json"))["reports/metrics.json"]
+    area = metrics["pepnet.click.auc"]
     assert area["old"] != area["new"]
-    assert not any(name.startswith("lightgbm") for name in changed)
+    assert not any(name.startswith("lightgbm") for name in metrics)
 
 
 def test_repro_runs_no_stage_with_data_when_training_code_changed(project: Project) -> None:
