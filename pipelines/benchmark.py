@@ -102,6 +102,7 @@ def benchmark(
             epochs=epochs,
             patience=PATIENCE,
             batch_size=config.batch_size,
+            auxiliary_weight=config.auxiliary_weight if arrays.encoder.spec.auxiliaries else 0.0,
             resamples=RESAMPLES,
             min_positives=params.evaluate.min_positives,
             machine=_machine(jobs),

@@ -25,9 +25,10 @@ days.
 - **Tuned alike.** Each has the same number of trials. The first has the committed values of `params.yaml`
   (LightGBM: of [yardstick.py](../training/yardstick.py)); Optuna's TPE sampler chooses the others, with a
   fixed seed. Networks share one search space: learning rates of the network and of the embeddings, id
-  dropout, weight decay, and the decay of averaged weights. LightGBM has its own: learning rate, leaves,
-  rows in a leaf, L2, columns per tree. A trial is judged by the log loss of the validation days, summed
-  over tasks. What a model is made of (widths, experts, depths) is not tuned.
+  dropout, weight decay, the decay of averaged weights, and the batch size where none is named. LightGBM
+  has its own: learning rate, leaves, rows in a leaf, L2, columns per tree. A trial is judged by the log
+  loss of the validation days, summed over tasks. What a model is made of (widths, experts, depths) is not
+  tuned.
 - **Judged once.** The best values are fitted again with new seeds, which tuning never saw, and these fits
   predict the test days. No fit of tuning predicts them, and nothing is chosen by them.
 - **± is one standard deviation over the seeds**: what training again may change.
@@ -87,7 +88,7 @@ def _section(comparison: Comparison, folder: str) -> Iterator[str]:
         f"Trained on {days['train']} ({rows['train']} rows), stopped and tuned on {days['validation']} "
         f"({rows['validation']}), tested on {days['test']} ({rows['test']}; UTC days). "
         f"{comparison.trials} trials and {comparison.seeds} seeds a model, at most {comparison.epochs} "
-        f"epochs of batches of {comparison.batch_size}, {comparison.resamples:,} resamples. "
+        f"epochs{_of_one_size(comparison)}, {comparison.resamples:,} resamples. {_beside(comparison)}"
         f"Columns of `{comparison.service}`, arrays `{comparison.data}`. "
         f"[All figures](../benchmarks/results/benchmark-{comparison.dataset}.json). {machine}.\n"
     )
@@ -97,6 +98,20 @@ def _section(comparison: Comparison, folder: str) -> Iterator[str]:
         yield from _task(comparison, task)
         yield f"\n![AUC of {task} by scenario]({folder}/{_scenarios_file(comparison, task)})\n"
     yield from _costs(comparison)
+
+
+def _of_one_size(comparison: Comparison) -> str:
+    tuned = any("batch_size" in own.values for own in comparison.contenders.values())
+    return "" if tuned else f" of batches of {comparison.batch_size}"
+
+
+def _beside(comparison: Comparison) -> str:
+    if not comparison.auxiliary_weight:
+        return ""
+    return (
+        "Networks learn the [auxiliary tasks](decisions/0020-networks-learn-more-than-is-served.md) as well, "
+        f"at {comparison.auxiliary_weight:g} of a task's weight; trees learn one label each. "
+    )
 
 
 def _beyond_chance(comparison: Comparison) -> Iterator[str]:

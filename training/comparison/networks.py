@@ -22,7 +22,8 @@ _RATES = {"lr": (3e-4, 3e-3), "embedding_lr": (1e-5, 1e-3)}
 _DROPOUT = (0.0, 0.6)
 _CHOICES = {
     "weight_decay": (0.0, 1e-6, 1e-5, 1e-4, 1e-3),
-    "ema_decay": (0.0, 0.99, 0.999),
+    "ema_decay": (0.0, 0.99, 0.998),
+    "batch_size": (256, 512, 1024),
 }
 
 

@@ -90,6 +90,7 @@ class Comparison(_Frozen):
         tasks: in order; lists are ranked by the first.
         days, rows: by split.
         trials, seeds, epochs, patience, batch_size: what each contender was given.
+        auxiliary_weight: of the auxiliary tasks in the networks' loss; 0 where they learnt none.
         resamples: of the bootstrap.
         min_positives: rows with fewer positives or negatives have no AUC.
         machine: where it was made, with the versions of the libraries.
@@ -109,6 +110,7 @@ class Comparison(_Frozen):
     epochs: int
     patience: int
     batch_size: int
+    auxiliary_weight: float = 0.0
     resamples: int
     min_positives: int
     machine: dict[str, str]
