@@ -86,13 +86,14 @@ def _validated_inputs(settings: Settings, lake: Lake, days: Days) -> dict[str, s
 
 
 def _write_spine(settings: Settings, files: Iterable[Path], spine: Path) -> None:
-    """Write the events to join to a Parquet file: ids, instant, labels and context, in order of time."""
+    """Write the events to join to a Parquet file: ids, instant, outcomes and context, in order of time."""
     catalog = settings.catalog
     columns = [
         "event_id",
         "event_timestamp",
         *(entity.column for entity in catalog.entities),
         *(task.column for task in catalog.tasks),
+        *(quantity.name for quantity in catalog.asked_for),
         *(feature.name for feature in catalog.context),
     ]
     chosen = ", ".join(quoted(column) for column in columns)

@@ -24,6 +24,7 @@ class TrainConfig(BaseModel):
         ema_decay: 0, or share of the weights' running mean that a step keeps; the mean is then what is
             validated and kept.
         id_dropout: share of ids replaced by "unseen" in training, 0 to 1.
+        auxiliary_weight: of the loss of each auxiliary task, where that of a task weighs 1; 0 learns none.
         shuffle_buffer: 0 to read the encoded arrays; or, where those are larger than memory, rows to shuffle
             among while the training set's Parquet files are read.
         models: model name to its own settings.
@@ -43,6 +44,7 @@ class TrainConfig(BaseModel):
     embedding_decay: float = Field(default=0.0, ge=0.0)
     ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
     id_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    auxiliary_weight: float = Field(default=0.0, ge=0.0)
     shuffle_buffer: int = Field(default=0, ge=0)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

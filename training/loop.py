@@ -23,6 +23,7 @@ from training.distributed import everyones, leads, local_rank, part, processes, 
 from training.errors import DivergedError
 from training.losses import labelled, masked_bce
 from training.metrics import auc
+from training.models.base import Ranker
 from training.optimizers import make_optimizers
 from training.score import BATCH_SIZE, logits_and_labels, probabilities
 
@@ -40,7 +41,7 @@ class CurvePoint:
     Attributes:
         epoch: from 1.
         step: optimiser steps so far.
-        train_loss: mean over the epoch's rows, dropouts included.
+        train_loss: mean over the epoch's rows, dropouts and auxiliary tasks included.
         validation_loss: over all validation rows; the epoch with the least is kept.
         auc: of each task on the validation rows, in order of tasks; NaN where only one class is present.
     """
@@ -212,6 +213,7 @@ class _Run:
         self._config = config
         self._device = device
         self._watcher = watcher
+        self._weights = model.target_weights if isinstance(model, Ranker) else None
         self._optimizers = make_optimizers(model, config)
         self._mean = WeightMean(model, config.ema_decay) if config.ema_decay else None
         self._replica = replicated(model)
@@ -249,9 +251,10 @@ class _Run:
 
     def _step(self, batch: Batch) -> Tensor:
         """Update the weights; the loss of all processes' rows, a scalar without gradient."""
-        counts = total(labelled(batch.labels))
         with self._autocast():
-            loss = masked_bce(self._replica(batch), batch.labels, counts)
+            logits = self._replica(batch)
+            learnt = batch.labels[:, : logits.shape[1]]  # not the auxiliary tasks, where the model has none
+            loss = masked_bce(logits, learnt, total(labelled(learnt)), self._weights)
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
         # The processes' losses add up to that of the whole batch; their gradients are averaged.

@@ -12,7 +12,9 @@ def labelled(labels: Tensor) -> Tensor:
     return (~labels.isnan()).sum(dim=0)
 
 
-def masked_bce(logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
+def masked_bce(
+    logits: Tensor, labels: Tensor, counts: Tensor | None = None, weights: Tensor | None = None
+) -> Tensor:
     """Sum over tasks of the mean binary cross entropy over the task's labelled rows.
 
     A task without a label in the batch adds 0 to the loss and nothing to any gradient.
@@ -22,6 +24,7 @@ def masked_bce(logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> 
         labels: [B, T] of 0 and 1, NaN where the label is missing.
         counts: [T], labelled rows to take the mean over where these rows are a part of a batch that
             several processes share; by default those of `labels`.
+        weights: [T], of each task in the sum; by default 1.
 
     Returns:
         A scalar.
@@ -31,4 +34,5 @@ def masked_bce(logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> 
     targets = torch.where(known, labels, 0.0)
     losses = F.binary_cross_entropy_with_logits(logits.to(labels.dtype), targets, reduction="none")
     counts = known.sum(dim=0) if counts is None else counts
-    return ((losses * known).sum(dim=0) / counts.clamp(min=1)).sum()
+    means = (losses * known).sum(dim=0) / counts.clamp(min=1)
+    return (means if weights is None else means * weights).sum()

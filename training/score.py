@@ -27,14 +27,14 @@ def logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
 
 
 def logits_and_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
-    """`logits`, and the batches' labels in the same order, float32 [N, T] on the CPU."""
+    """`logits`, and the tasks' labels in the same order, float32 [N, T] on the CPU."""
     training = model.training
     model.eval()
     with torch.inference_mode():
         parts = [(model(batch).float().cpu(), batch.labels.cpu()) for batch in batches]
     model.train(training)
     values, labels = zip(*parts, strict=True)
-    return torch.cat(values), torch.cat(labels)
+    return torch.cat(values), torch.cat(labels)[:, : values[0].shape[1]]
 
 
 def probabilities(values: Tensor) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from features.declarations.entities import USER
 from features.declarations.features import Role
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
+from training.data.spec import InputSpec
 from training.evaluation import UNSEEN_SCENARIO
 from training.layers.experts import ExpertGate
 from training.layers.gates import GateHead, GateNU, GroupGate
@@ -127,12 +128,20 @@ def look_inside(model: nn.Module, arrays: EncodedArrays, device: torch.device, s
             newcomers=int(watch.rows[:, 1].sum()),
             tasks=spec.tasks,
             gates=tuple(watch.gate_means(name, shown) for name in watch.gates),
-            mixtures=tuple(ExpertUse(name, of.by_scenario(shown)) for name, of in watch.mixtures.items()),
+            mixtures=tuple(
+                ExpertUse(name, _of_tasks(of.by_scenario(shown), spec)) for name, of in watch.mixtures.items()
+            ),
             generated=tuple(
                 GeneratedWeights(name, _cosine(layer, known.by_scenario(shown), device))
                 for name, (layer, known) in watch.knowledge.items()
             ),
         )
+
+
+def _of_tasks(mixed: NDArray[np.float64], spec: InputSpec) -> NDArray[np.float64]:
+    """Mixture weights [S, M, k] without those of auxiliary tasks, which nobody is served."""
+    tasks = len(spec.tasks)
+    return mixed[:, :tasks] if mixed.shape[1] == tasks + len(spec.auxiliaries) else mixed
 
 
 class _Sums:

@@ -129,8 +129,9 @@ def training_suites(catalog: Catalog, service: str) -> TableSuites:
     """
     features = dict(catalog.service_columns(service))
     columns = _event_columns(catalog) | {name: feature.dtype.value for name, feature in features.items()}
-    for unknown_at_the_event in ("created_timestamp", *(quantity.name for quantity in catalog.quantities)):
-        del columns[unknown_at_the_event]
+    unneeded = {quantity.name for quantity in catalog.quantities if quantity not in catalog.asked_for}
+    for column in ("created_timestamp", *unneeded):
+        del columns[column]
     labels = [task.column for task in catalog.tasks]
     partitions = [
         *_typed(columns),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from features.declarations.catalog import Catalog
+from features.declarations.catalog import AuxiliaryTask, Catalog
 from features.declarations.catalogs import DATASETS, find_catalog
 from features.declarations.features import Encoding, Feature
 from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
@@ -72,6 +72,7 @@ def _catalog(catalog: Catalog) -> Iterator[str]:
         [
             *((f"task {task.name}", task.column, task.description) for task in catalog.tasks),
             *((f"quantity {q.name}", q.name, q.description) for q in catalog.quantities),
+            *((f"auxiliary task {a.name}", a.quantity.name, _asked(a)) for a in catalog.auxiliaries),
             *((f"context {f.name}", f.name, f.description) for f in catalog.context),
         ],
     )
@@ -86,6 +87,10 @@ def _catalog(catalog: Catalog) -> Iterator[str]:
             ("feature", "type", "role", "to the model", "when missing", "expected", "what it says"),
             [_row(feature) for feature in view.features],
         )
+
+
+def _asked(auxiliary: AuxiliaryTask) -> str:
+    return f"at least {auxiliary.at_least:g}; networks learn it beside the tasks, nobody is served it"
 
 
 def _about(view: View) -> str:

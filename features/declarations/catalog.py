@@ -38,6 +38,27 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class AuxiliaryTask:
+    """A question that networks learn beside the tasks, for what it teaches them; nobody is told the answer.
+
+    Whether a video was watched to its half says more of a viewer than whether it was opened. The answer is
+    an outcome, so the training set has the quantity, and no model reads it.
+
+    Attributes:
+        name: for example "played_half".
+        quantity: of the event.
+        at_least: the answer is yes from this value on; there is none where the quantity is null.
+    """
+
+    name: str
+    quantity: Quantity
+    at_least: float
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "auxiliary task")
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A frozen list of views that a model version is trained on; becomes a Feast FeatureService."""
 
@@ -69,6 +90,7 @@ class Catalog:
         services: what models may be trained on.
         volume: bounds of a day's row count.
         quantities: numbers the event table has beside the labels, known once an event has happened.
+        auxiliaries: what networks learn beside the tasks.
     """
 
     dataset: str
@@ -79,6 +101,7 @@ class Catalog:
     volume: Volume
     context: tuple[Feature, ...] = field(default=())
     quantities: tuple[Quantity, ...] = field(default=())
+    auxiliaries: tuple[AuxiliaryTask, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if self.entities[:3] != (USER, ITEM, SCENARIO):
@@ -86,6 +109,7 @@ class Catalog:
         if not self.tasks:
             raise DeclarationError(f"catalog {self.dataset} declares no task")
         self._require_distinct_columns()
+        self._require_auxiliaries()
         names: set[str] = set()
         for view in self.views:
             if view.name in names:
@@ -112,6 +136,18 @@ class Catalog:
                 f"catalog {self.dataset}: the event table would have two columns {', '.join(repeated)}"
             )
 
+    def _require_auxiliaries(self) -> None:
+        learnt = [*(task.name for task in self.tasks), *(task.name for task in self.auxiliaries)]
+        for auxiliary in self.auxiliaries:
+            if learnt.count(auxiliary.name) > 1:
+                raise DeclarationError(f"catalog {self.dataset} declares task {auxiliary.name} twice")
+            if auxiliary.quantity not in self.quantities:
+                known = ", ".join(quantity.name for quantity in self.quantities) or "none"
+                raise DeclarationError(
+                    f"auxiliary task {auxiliary.name} asks for {auxiliary.quantity.name}, which is no "
+                    f"quantity of {self.dataset}; it has {known}"
+                )
+
     def _require_known(self, view: View) -> None:
         """Everything a view reads must be a column of the event table."""
         read: list[tuple[str, Iterable[str], Iterable[str]]] = []
@@ -132,6 +168,15 @@ class Catalog:
                     f"view {view.name} uses the unknown {kind} {', '.join(unknown)}: the events of "
                     f"{self.dataset} have no column for it; they have {', '.join(declared) or 'none'}"
                 )
+
+    @cached_property
+    def asked_for(self) -> tuple[Quantity, ...]:
+        """The quantities that auxiliary tasks ask for, in order of declaration."""
+        return tuple(
+            quantity
+            for quantity in self.quantities
+            if any(auxiliary.quantity == quantity for auxiliary in self.auxiliaries)
+        )
 
     @cached_property
     def aggregates(self) -> tuple[FeatureGroup | SequenceGroup, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.declarations.catalog import Catalog, Service, Task, Volume
+from features.declarations.catalog import AuxiliaryTask, Catalog, Service, Task, Volume
 from features.declarations.engagement import activity, session, standard_engagement
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, TAG, USER
 from features.declarations.features import DType, Encoding, Feature, Role
@@ -16,6 +16,11 @@ TASKS = (
     Task("like", prior=0.017, description="liked"),
 )
 PLAYED_SECONDS = Quantity("played_seconds", low=0.0, description="how long the video was played, seconds")
+PLAYED_SHARE = Quantity("played_share", low=0.0, description="the same as a share of the video's length")
+AUXILIARIES = (
+    AuxiliaryTask("played_half", PLAYED_SHARE, at_least=0.5),
+    AuxiliaryTask("played_whole", PLAYED_SHARE, at_least=0.95),
+)
 WINDOWS = days(1, 3, 14)
 
 
@@ -87,5 +92,6 @@ CATALOG = Catalog(
     ),
     volume=Volume(min_ratio=0.1, max_ratio=5.0),
     context=(Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),),
-    quantities=(PLAYED_SECONDS,),
+    quantities=(PLAYED_SECONDS, PLAYED_SHARE),
+    auxiliaries=AUXILIARIES,
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from features.declarations.catalog import Catalog, Service, Task, Volume
+from features.declarations.catalog import AuxiliaryTask, Catalog, Service, Task, Volume
 from features.declarations.engagement import activity, standard_engagement
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.errors import DeclarationError
@@ -49,6 +49,13 @@ class QuantityMapping(_Strict):
     default: float = 0.0
     low: float | None = None
     high: float | None = None
+
+
+class AuxiliaryMapping(_Strict):
+    """A question that networks learn beside the labels: whether `quantity` is at least `at_least`."""
+
+    quantity: str
+    at_least: float
 
 
 class ProfileMapping(_Strict):
@@ -93,6 +100,7 @@ class Mapping(_Strict):
     events: EventMapping
     labels: dict[str, LabelMapping] = Field(min_length=1)
     quantities: dict[str, QuantityMapping] = {}
+    auxiliaries: dict[str, AuxiliaryMapping] = {}
     users: ProfileMapping | None = None
     items: ProfileMapping | None = None
     windows: tuple[Annotated[int, Field(le=36_525)], ...] = Field(default=(1, 3, 7), min_length=1)  # days
@@ -148,7 +156,17 @@ def mapped_catalog(mapping: Mapping) -> Catalog:
             Feature("hour", DType.STRING, Role.GENERAL, Encoding.CATEGORY, description="hour of day, UTC"),
         ),
         quantities=tuple(quantities.values()),
+        auxiliaries=tuple(_auxiliary(name, own, quantities) for name, own in mapping.auxiliaries.items()),
     )
+
+
+def _auxiliary(name: str, mapped: AuxiliaryMapping, quantities: dict[str, Quantity]) -> AuxiliaryTask:
+    if mapped.quantity not in quantities:
+        raise DeclarationError(
+            f"auxiliary task {name} asks for the quantity {mapped.quantity}, which the mapping does not "
+            f"have; it has {', '.join(quantities) or 'none'}"
+        )
+    return AuxiliaryTask(name, quantities[mapped.quantity], mapped.at_least)
 
 
 def _profile_features(profile: ProfileMapping) -> tuple[Feature, ...]:

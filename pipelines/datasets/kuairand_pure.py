@@ -14,7 +14,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from features.declarations.features import DType, Feature
-from features.declarations.kuairand_pure import CATALOG, ITEM_PROFILE, PLAYED_SECONDS, USER_PROFILE
+from features.declarations.kuairand_pure import (
+    CATALOG,
+    ITEM_PROFILE,
+    PLAYED_SECONDS,
+    PLAYED_SHARE,
+    USER_PROFILE,
+)
 from pipelines.datasets.raw_files import arriving, content_hashes, download, raw_folders
 from pipelines.datasets.reading import read_files
 from pipelines.datasets.tables import (
@@ -63,7 +69,8 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
     videos = _videos(spark, videos_file, way_out)
 
     video = whole_number_id(raw_field("video_id"))
-    rows = linked(log, video, videos, "item_id", "author_id", "tag_id")
+    rows = linked(log, video, videos, "item_id", "author_id", "tag_id", "video_duration")
+    played = finite(raw_field(PLAYED), PLAYED_SECONDS, scale=1e-3)
     events = event_rows(
         rows,
         CATALOG,
@@ -76,7 +83,10 @@ def read(spark: SparkSession, settings: Settings, days: Days) -> RawTables:
         },
         time=instant(sf.try_multiply(raw_field("time_ms").try_cast("bigint"), sf.lit(1000))),
         labels={task: zero_or_one(raw_field(column)) for task, column in LABELS.items()},
-        quantities={PLAYED_SECONDS.name: finite(raw_field(PLAYED), PLAYED_SECONDS, scale=1e-3)},
+        quantities={
+            PLAYED_SECONDS.name: played,
+            PLAYED_SHARE.name: finite(played.value / (sf.col("video_duration") * 1e-3), PLAYED_SHARE),
+        },
     )
     return RawTables(events, users, videos, content_hashes([*logs, users_file, videos_file]))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from features.declarations.catalog import Catalog
 from features.declarations.features import DType
@@ -44,11 +45,7 @@ def training_rows(
         values = numbers.get(entity.name, item % 7)
         columns[entity.column] = pa.array([f"{entity.name}{value}" for value in values])
     taste = rng.normal(size=(users, 3))[user] * rng.normal(size=(items, 3))[item]
-    for position, task in enumerate(catalog.tasks):
-        logit = 2.0 * taste.sum(axis=1) + scenario - 1.0 - position
-        label = (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(np.int8)
-        missing = rng.random(rows) < 0.05 * position
-        columns[task.column] = pa.array(label, mask=missing)
+    columns |= _outcomes(catalog, taste, scenario, rng)
     for feature in catalog.context:
         columns[feature.name] = pa.array([str(hour) for hour in instants // 3_600_000_000 % 24])
     held = rng.integers(0, 15, rows)
@@ -76,3 +73,18 @@ def training_rows(
                     pa.list_(pa.int64()),
                 )
     return pa.table(columns)
+
+
+def _outcomes(
+    catalog: Catalog, taste: NDArray[np.float64], scenario: NDArray[np.int64], rng: np.random.Generator
+) -> dict[str, pa.Array]:
+    rows, columns = len(taste), dict[str, pa.Array]()
+    for position, task in enumerate(catalog.tasks):
+        logit = 2.0 * taste.sum(axis=1) + scenario - 1.0 - position
+        label = (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(np.int8)
+        missing = rng.random(rows) < 0.05 * position
+        columns[task.column] = pa.array(label, mask=missing)
+    for quantity in catalog.asked_for:
+        values = np.exp(taste[:, 0] + rng.normal(size=rows)).astype(np.float32)
+        columns[quantity.name] = pa.array(values, mask=rng.random(rows) < 0.1)
+    return columns

@@ -25,6 +25,13 @@ def test_the_loss_is_the_sum_over_tasks_of_the_mean_over_labelled_rows() -> None
     assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_task_weighs_in_the_sum_what_it_is_given() -> None:
+    logits, labels = torch.randn(4, 2), torch.tensor([[1.0, 0.0], [NAN, 1.0], [0.0, NAN], [1.0, 1.0]])
+    alone = [masked_bce(logits[:, [task]], labels[:, [task]]).item() for task in range(2)]
+    weighted = masked_bce(logits, labels, weights=torch.tensor([1.0, 0.25]))
+    assert weighted.item() == pytest.approx(alone[0] + 0.25 * alone[1])
+
+
 def test_a_missing_label_gives_its_logit_no_gradient() -> None:
     logits = torch.randn(4, 2, requires_grad=True)
     labels = torch.tensor([[1.0, NAN], [NAN, 0.0], [0.0, 1.0], [NAN, NAN]])

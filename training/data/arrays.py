@@ -54,8 +54,12 @@ class EncodedArrays:
         self._splits = {name: slice(rows["start"], rows["stop"]) for name, rows in splits.items()}
 
     def column(self, name: str, split: str) -> NDArray[Any]:
-        """The rows of array `name` (for example "labels", "user" or "day") that belong to `split`."""
-        return self._arrays[name][self._splits[split]]
+        """The rows of array `name` (for example "user" or "day") that belong to `split`.
+
+        Of "labels" they are [N, T], those of the tasks; batches have those of the auxiliary tasks as well.
+        """
+        column = self._arrays[name][self._splits[split]]
+        return column[:, : len(self.encoder.spec.tasks)] if name == "labels" else column
 
     def span(self, split: str) -> tuple[int, int]:
         """First row of `split` in the training set, and the first one after it."""
@@ -85,4 +89,5 @@ class EncodedArrays:
             yield self._batch(split, order[start : start + size][part], device)
 
     def _batch(self, split: str, rows: slice | NDArray[np.int64], device: torch.device) -> Batch:
-        return Batch.of({name: self.column(name, split)[rows] for name in _GATHERED}, device)
+        own = self._splits[split]
+        return Batch.of({name: self._arrays[name][own][rows] for name in _GATHERED}, device)

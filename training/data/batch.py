@@ -24,7 +24,8 @@ class Batch:
         ages: float32 [B, L], days before the row's event, 0 where padded.
         mask: bool [B, L], True where there is an event.
         scenario: int64 [B], scenario index, 0 = unseen.
-        labels: float32 [B, T], NaN where a label is missing; empty [B, 0] when scoring.
+        labels: float32 [B, T + A], of the tasks, then of the auxiliary ones; NaN where one is missing;
+            empty [B, 0] when scoring.
     """
 
     ids: torch.Tensor

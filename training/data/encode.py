@@ -23,7 +23,7 @@ from features.declarations.features import Encoding, Feature
 from features.declarations.groups import SequenceGroup
 from training.data.columns import Column, Lists, arrow, microseconds, numbers
 from training.data.errors import EncodedDataError, EncodingError
-from training.data.spec import EVENT_TIME, IdField, InputSpec, NumericField, SequenceField
+from training.data.spec import EVENT_TIME, AuxiliaryField, IdField, InputSpec, NumericField, SequenceField
 from training.data.vocabulary import Vocabulary
 from training.sealed import sealed_folder
 
@@ -186,6 +186,10 @@ def fit(catalog: Catalog, service: str, training_rows: pa.Table) -> Encoder:
     spec = InputSpec(
         service=service,
         tasks=tuple(task.name for task in catalog.tasks),
+        auxiliaries=tuple(
+            AuxiliaryField(name=own.name, column=own.quantity.name, at_least=own.at_least)
+            for own in catalog.auxiliaries
+        ),
         ids=tuple(ids),
         numerics=tuple(numerics),
         sequences=tuple(sequences),
@@ -201,7 +205,7 @@ def write_encoded(
 ) -> None:
     """Encode a training set into memory-mappable .npy files, one slice of rows for each split.
 
-    Beside the arrays of `Encoded` there are labels (float32 [N, T], NaN where missing), user (int32 [N],
+    Beside the arrays of `Encoded` there are labels (float32 [N, T + A], NaN where missing), user (int32 [N],
     numbers every user, unseen ones too), and day (int32 [N], days since 1970). `splits.json` holds each
     split's rows as [start, stop] and its days, and `source`, the content hash of the partition the rows
     come from. The folder appears whole; equal rows give equal bytes.
@@ -226,10 +230,16 @@ def write_encoded(
 
 
 def encoded_labels(spec: InputSpec, table: pa.Table) -> NDArray[np.float32]:
-    """Labels of the rows, float32 [N, T] in order of `spec.tasks`, NaN where missing."""
-    labels = [
-        arrow(table[f"label_{task}"]).cast(pa.float32()).to_numpy(zero_copy_only=False) for task in spec.tasks
-    ]
+    """Labels of the rows, float32 [N, T + A]: of the tasks, then of the auxiliary ones; NaN where missing."""
+    outcomes = {
+        column: arrow(table[column]).cast(pa.float32()).to_numpy(zero_copy_only=False)
+        for column in spec.outcomes
+    }
+    labels = [outcomes[f"label_{task}"] for task in spec.tasks]
+    for field in spec.auxiliaries:
+        values = outcomes[field.column]
+        reached = (values >= field.at_least).astype(np.float32)
+        labels.append(np.where(np.isnan(values), np.float32("nan"), reached))
     return np.stack(labels, axis=1)
 
 

@@ -56,12 +56,21 @@ class SequenceField(_Frozen):
     table: str
 
 
+class AuxiliaryField(_Frozen):
+    """An auxiliary task: whether `column`, an outcome that no model reads, is at least `at_least`."""
+
+    name: str
+    column: str
+    at_least: float
+
+
 class InputSpec(_Frozen):
     """Everything needed to encode rows and to build a model for them.
 
     Attributes:
         service: the Feast FeatureService the columns come from.
         tasks: label names, in order of the label axis T.
+        auxiliaries: what may be learnt beside them, A questions; their labels follow those of the tasks.
         ids, numerics, sequences: fields in order of their arrays' last axes.
         ages: column of event times of the recent positives (microseconds UTC), if there is one.
         sequence_length: L.
@@ -71,6 +80,7 @@ class InputSpec(_Frozen):
 
     service: str
     tasks: tuple[str, ...]
+    auxiliaries: tuple[AuxiliaryField, ...] = ()
     ids: tuple[IdField, ...]
     numerics: tuple[NumericField, ...]
     sequences: tuple[SequenceField, ...]
@@ -83,6 +93,12 @@ class InputSpec(_Frozen):
     def scenarios(self) -> int:
         """Number of scenario indices S, index 0 (unseen) included."""
         return self.tables[self.scenario_table]
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Training-set columns that labels are made of."""
+        labels = (f"label_{task}" for task in self.tasks)
+        return tuple(dict.fromkeys([*labels, *(field.column for field in self.auxiliaries)]))
 
     @property
     def columns(self) -> dict[str, str]:

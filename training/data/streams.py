@@ -173,7 +173,7 @@ def _columns(encoder: Encoder) -> list[str]:
         *(field.column for field in spec.ids),
         *(field.column for field in spec.numerics),
         *(field.column for field in spec.sequences),
-        *(f"label_{task}" for task in spec.tasks),
+        *spec.outcomes,
     }
     return sorted(columns if spec.ages is None else columns | {spec.ages})
 

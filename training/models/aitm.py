@@ -54,13 +54,13 @@ class AITM(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig) -> None:
         super().__init__(spec, config)
-        width, tasks = config.hidden[-1], len(spec.tasks)
+        width, tasks = config.hidden[-1], self.targets
         self.networks = ParallelMLP(tasks, self.inputs.width(*Role), config.hidden)
         self.handed_on = nn.ModuleList(MLP(width, [width]) for _ in range(tasks - 1))
         self.transfers = nn.ModuleList(Transfer(width) for _ in range(tasks - 1))
         self.out = ParallelLinear(tasks, width, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         first, *others = self.networks(self.inputs(batch).of(*Role)).unbind(dim=1)
         known = [first]
         for own, hand_on, transfer in zip(others, self.handed_on, self.transfers, strict=True):

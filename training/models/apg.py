@@ -58,9 +58,9 @@ class APG(Ranker):
         self.layers = nn.ModuleList(
             GeneratedCore(condition, narrow, rank, wide) for narrow, wide in pairwise(widths)
         )
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         if self.by_user:
             condition, routes = self.user_condition(inputs.of(*_CONDITION)), None

@@ -52,9 +52,9 @@ class CAN(Ranker):
             orders,
         )
         self.mlp = MLP(self.inputs.width(*Role) + self.coaction.width, config.hidden)
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         hidden = self.mlp(torch.cat([inputs.of(*Role), self._coactions(inputs)], dim=1))
         logits: Tensor = self.out(hidden)

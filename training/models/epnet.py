@@ -32,9 +32,9 @@ class EPNet(Ranker):
         super().__init__(spec, config)
         general = self.inputs.width(*_GENERAL)
         self.epnet = GateNU(self.inputs.width(Role.SCENARIO) + general, gate_hidden, general)
-        self.towers = TaskTowers(len(spec.tasks), general, config.hidden)
+        self.towers = TaskTowers(self.targets, general, config.hidden)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         general = inputs.of(*_GENERAL)
         logits: Tensor = self.towers(self.epnet(gate_input(inputs.scenario, general)) * general)

@@ -26,9 +26,9 @@ class LHUC(Ranker):
         widths = (self.inputs.width(*Role), *config.hidden)
         self.layers = nn.ModuleList(nn.Linear(narrow, wide) for narrow, wide in pairwise(widths))
         self.gates = nn.ModuleList(GroupGate(spec.scenarios, width) for width in config.hidden)
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         hidden = inputs.of(*Role)
         for layer, gate in zip(self.layers, self.gates, strict=True):

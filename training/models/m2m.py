@@ -73,7 +73,7 @@ class M2M(Ranker):
                 "set knowledge_of to user (each user's in the scenario) or to scenario"
             )
         self.knowledge_of = knowledge_of
-        width, tasks = config.hidden[-1], len(spec.tasks)
+        width, tasks = config.hidden[-1], self.targets
 
         self.user_token = nn.Linear(self.inputs.width(Role.USER), attention)
         self.item_token = nn.Linear(self.inputs.width(Role.ITEM), attention)
@@ -96,7 +96,7 @@ class M2M(Ranker):
         )
         self.out = ParallelLinear(tasks, width, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         experts = self.experts(self._backbone(inputs))  # [B, k, d]
         if self.knowledge_of == "user":

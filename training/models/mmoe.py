@@ -34,12 +34,12 @@ class MMoE(Ranker):
         self, spec: InputSpec, config: TrainConfig, *, experts: int = 4, tower: Sequence[int] = (32,)
     ) -> None:
         super().__init__(spec, config)
-        width, tasks = self.inputs.width(*Role), len(spec.tasks)
+        width, tasks = self.inputs.width(*Role), self.targets
         self.experts = ParallelMLP(experts, width, config.hidden)
         self.gates = DenseGate(tasks, width, experts)
         self.towers = TaskTowers(tasks, config.hidden[-1], tower)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         x = self.inputs(batch).of(*Role)
         logits: Tensor = self.towers(self.gates(x) @ self.experts(x))
         return logits

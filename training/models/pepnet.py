@@ -42,21 +42,20 @@ class PEPNet(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig, *, gate_hidden: int = 64) -> None:
         super().__init__(spec, config)
-        self.tasks = len(spec.tasks)
         general, priors = self.inputs.width(*_GENERAL), self.inputs.width(*_PRIORS)
         widths = (general, *config.hidden, 1)
         self.epnet = GateNU(self.inputs.width(Role.SCENARIO) + general, gate_hidden, general)
-        self.ppnet = LayerGates(priors, general, gate_hidden, self.tasks, widths[:-1])
+        self.ppnet = LayerGates(priors, general, gate_hidden, self.targets, widths[:-1])
         self.towers = nn.ModuleList(
-            ParallelLinear(self.tasks, narrow, wide) for narrow, wide in pairwise(widths)
+            ParallelLinear(self.targets, narrow, wide) for narrow, wide in pairwise(widths)
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         general = inputs.of(*_GENERAL)
         personalised = self._embedding_gate(inputs, general) * general
         gates = self._layer_gates(inputs, personalised)
-        return gated_tower(self.towers, gates, repeated(personalised, self.tasks)).squeeze(-1)
+        return gated_tower(self.towers, gates, repeated(personalised, self.targets)).squeeze(-1)
 
     def _embedding_gate(self, inputs: Inputs, general: Tensor) -> Tensor:
         """EPNet's gate delta_dom, [B, D_E]."""

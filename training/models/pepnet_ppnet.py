@@ -33,19 +33,18 @@ class PEPNetPPNet(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig, *, gate_hidden: int = 64) -> None:
         super().__init__(spec, config)
-        self.tasks = len(spec.tasks)
         everything, priors = self.inputs.width(*Role), self.inputs.width(*_PRIORS)
         widths = (everything, *config.hidden, 1)
-        self.ppnet = LayerGates(priors, everything, gate_hidden, self.tasks, widths[:-1])
+        self.ppnet = LayerGates(priors, everything, gate_hidden, self.targets, widths[:-1])
         self.towers = nn.ModuleList(
-            ParallelLinear(self.tasks, narrow, wide) for narrow, wide in pairwise(widths)
+            ParallelLinear(self.targets, narrow, wide) for narrow, wide in pairwise(widths)
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         everything = inputs.of(*Role)
         gates = self.ppnet(inputs.of(*_PRIORS), everything)
-        return gated_tower(self.towers, gates, repeated(everything, self.tasks)).squeeze(-1)
+        return gated_tower(self.towers, gates, repeated(everything, self.targets)).squeeze(-1)
 
 
 MODEL = PEPNetPPNet

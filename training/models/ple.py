@@ -57,7 +57,7 @@ class PLE(Ranker):
                 f"ple has {extractions} extractions, {specific} specific and {shared} shared experts: "
                 "set each to 1 or more, or train mmoe, which has shared experts alone"
             )
-        tasks, width = len(spec.tasks), config.hidden[-1]
+        tasks, width = self.targets, config.hidden[-1]
         shapes = [(self.inputs.width(*Role), config.hidden), *repeat((width, (width,)), extractions - 1)]
         self.extractions = nn.Sequential(
             *(
@@ -67,7 +67,7 @@ class PLE(Ranker):
         )
         self.towers = TaskTowers(tasks, width, tower)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         logits: Tensor = self.towers(self.extractions(self.inputs(batch).of(*Role)))
         return logits
 

@@ -18,9 +18,9 @@ class PooledMLP(Ranker):
     def __init__(self, spec: InputSpec, config: TrainConfig) -> None:
         super().__init__(spec, config)
         self.mlp = MLP(self.inputs.width(*Role), config.hidden)
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         logits: Tensor = self.out(self.mlp(self.inputs(batch).of(*Role)))
         return logits
 

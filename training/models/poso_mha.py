@@ -48,9 +48,9 @@ class PosoMHA(Ranker):
         self.key_gate = activity_gate(spec, self.inputs, gate_hidden, attention // heads)
         self.value_gate = activity_gate(spec, self.inputs, gate_hidden, attention)
         self.mlp = MLP(flat + attention, config.hidden)
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         x = inputs.of(*_FLAT)
         key_gate, value_gate = self.key_gate(inputs.activity), self.value_gate(inputs.activity)

@@ -33,9 +33,9 @@ class PosoMLP(Ranker):
         self.gates = nn.ModuleList(
             activity_gate(spec, self.inputs, gate_hidden, width) for width in config.hidden
         )
-        self.out = nn.Linear(config.hidden[-1], len(spec.tasks))
+        self.out = nn.Linear(config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         hidden = inputs.of(*Role)
         for layer, gate in zip(self.layers, self.gates, strict=True):

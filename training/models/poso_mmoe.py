@@ -42,13 +42,13 @@ class PosoMMoE(Ranker):
         gate_hidden: int = 32,
     ) -> None:
         super().__init__(spec, config)
-        read, width, tasks = self.inputs.width(*Role), config.hidden[-1], len(spec.tasks)
+        read, width, tasks = self.inputs.width(*Role), config.hidden[-1], self.targets
         self.experts = ParallelMLP(experts, read, config.hidden)
         self.personal_gates = activity_gate(spec, self.inputs, gate_hidden, experts * width)
         self.task_gates = DenseGate(tasks, read, experts)
         self.towers = TaskTowers(tasks, width, tower)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         x = inputs.of(*Role)
         experts = self.experts(x)  # [B, k, d]

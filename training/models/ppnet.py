@@ -44,11 +44,11 @@ class PPNet(Ranker):
         self.scenario_towers = scenario_towers
         linear = partial(RoutedLinear, spec.scenarios) if scenario_towers else nn.Linear
         self.priors, general = self.inputs.width(*_PRIORS), self.inputs.width(*_GENERAL)
-        widths = (self.priors + general, *config.hidden, len(spec.tasks))
+        widths = (self.priors + general, *config.hidden, self.targets)
         self.layers = nn.ModuleList(linear(narrow, wide) for narrow, wide in pairwise(widths))
         self.gates = PriorGates(self.priors, general, gate_hidden, widths[:-1], linear)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         everything = inputs.of(*_PRIORS, *_GENERAL)
         if not self.scenario_towers:

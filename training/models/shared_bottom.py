@@ -28,9 +28,9 @@ class SharedBottom(Ranker):
     def __init__(self, spec: InputSpec, config: TrainConfig, *, tower: Sequence[int] = (32,)) -> None:
         super().__init__(spec, config)
         self.bottom = MLP(self.inputs.width(*Role), config.hidden)
-        self.towers = TaskTowers(len(spec.tasks), config.hidden[-1], tower)
+        self.towers = TaskTowers(self.targets, config.hidden[-1], tower)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         logits: Tensor = self.towers(self.bottom(self.inputs(batch).of(*Role)))
         return logits
 

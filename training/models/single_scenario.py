@@ -21,9 +21,9 @@ class SingleScenario(Ranker):
     def __init__(self, spec: InputSpec, config: TrainConfig) -> None:
         super().__init__(spec, config)
         self.mlp = RoutedMLP(spec.scenarios, self.inputs.width(*Role), config.hidden)
-        self.out = RoutedLinear(spec.scenarios, config.hidden[-1], len(spec.tasks))
+        self.out = RoutedLinear(spec.scenarios, config.hidden[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         routes = route(inputs.scenario_index, self.spec.scenarios)
         hidden = self.mlp(routes.to_tiles(inputs.of(*Role)), routes)

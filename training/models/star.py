@@ -41,15 +41,15 @@ class STAR(Ranker):
 
     def __init__(self, spec: InputSpec, config: TrainConfig, *, auxiliary: Sequence[int] = (32,)) -> None:
         super().__init__(spec, config)
-        widths = (self.inputs.width(*_GENERAL), *config.hidden, len(spec.tasks))
+        widths = (self.inputs.width(*_GENERAL), *config.hidden, self.targets)
         self.norm = PartitionedNorm(spec.scenarios, widths[0])
         self.layers = nn.ModuleList(
             StarLinear(spec.scenarios, narrow, wide) for narrow, wide in pairwise(widths)
         )
         self.auxiliary = MLP(self.inputs.width(*Role), auxiliary)
-        self.auxiliary_out = nn.Linear(auxiliary[-1], len(spec.tasks))
+        self.auxiliary_out = nn.Linear(auxiliary[-1], self.targets)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         inputs = self.inputs(batch)
         routes = route(inputs.scenario_index, self.spec.scenarios)
         hidden = routes.to_tiles(self.norm(inputs.of(*_GENERAL), inputs.scenario_index))

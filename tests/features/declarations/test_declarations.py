@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from features.declarations.catalog import Catalog, Service, Task, Volume
+from features.declarations.catalog import AuxiliaryTask, Catalog, Service, Task, Volume
 from features.declarations.catalogs import DATASETS, find_catalog
 from features.declarations.entities import AUTHOR, ITEM, SCENARIO, USER
 from features.declarations.errors import DeclarationError
@@ -141,6 +142,18 @@ def test_catalog_that_cannot_work_says_why(
 ) -> None:
     with pytest.raises(DeclarationError, match=sentence):
         catalog(*views, services=services)
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "sentence"),
+    [
+        (AuxiliaryTask("rich", BALANCE, 1.0), "rich asks for balance, which is no quantity.*it has seconds"),
+        (AuxiliaryTask("click", SECONDS, 1.0), "declares task click twice"),
+    ],
+)
+def test_auxiliary_task_that_cannot_work_says_why(auxiliary: AuxiliaryTask, sentence: str) -> None:
+    with pytest.raises(DeclarationError, match=sentence):
+        replace(catalog(group()), auxiliaries=(auxiliary,))
 
 
 def test_window_measures_become_features_in_order_of_windows() -> None:

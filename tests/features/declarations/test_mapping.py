@@ -46,6 +46,17 @@ def test_mapped_quantity_becomes_means_of_user_and_item(mapping_file: Path) -> N
     assert defaults["user_activity__paid_mean_7d"] == defaults["item_activity__paid_mean_7d"] == 9.5
 
 
+def test_mapped_auxiliary_asks_for_a_mapped_quantity(mapping_file: Path) -> None:
+    asks = "auxiliaries: {dear: {quantity: paid, at_least: 20}}\n"
+    mapping_file.write_text(MAPPING + "quantities: {paid: {column: price}}\n" + asks)
+    (auxiliary,) = find_catalog("custom", mapping_file).auxiliaries
+    assert (auxiliary.name, auxiliary.quantity.name, auxiliary.at_least) == ("dear", "paid", 20.0)
+
+    mapping_file.write_text(MAPPING + asks)
+    with pytest.raises(DeclarationError, match=r"dear asks for the quantity paid.*it has none"):
+        find_catalog("custom", mapping_file)
+
+
 def test_misspelt_entry_is_named_with_its_file(mapping_file: Path) -> None:
     mapping_file.write_text(MAPPING.replace("user: uid, item", "usr: uid, item"), encoding="utf-8")
     with pytest.raises(DeclarationError, match=r"mapping\.yaml .*events\.user: Field required"):
@@ -111,7 +122,8 @@ _PATHS = st.sampled_from(
     [
         ("events",), ("events", "user"), ("events", "time_unit"), ("labels",), ("labels", "click"),
         ("labels", "click", "prior"), ("labels", "click", "at_least"), ("users",), ("users", "categories"),
-        ("windows",), ("sequence_length",), ("quantities",), ("min_volume_ratio",), ("unheard_of",),
+        ("windows",), ("sequence_length",), ("quantities",), ("min_volume_ratio",), ("auxiliaries",),
+        ("unheard_of",),
     ]
 )  # fmt: skip
 

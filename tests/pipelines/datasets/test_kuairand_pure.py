@@ -111,6 +111,14 @@ def test_played_time_is_kept_in_seconds(dirty: Settings) -> None:
     assert {row["played_seconds"] for row in rows_of(Lake(dirty.lake), "events", FIRST)} == {9.0}
 
 
+def test_played_share_is_of_the_videos_length_and_null_where_that_is_unknown(dirty: Settings) -> None:
+    first, second, other = rows_of(Lake(dirty.lake), "events", FIRST)
+
+    length = float(video_row(10)["video_duration"]) / 1000
+    assert first["played_share"] == second["played_share"] == pytest.approx(9.0 / length)
+    assert other["played_share"] is None
+
+
 def test_missing_label_stays_null_while_other_values_are_quarantined(dirty: Settings) -> None:
     unlabelled = rows_of(Lake(dirty.lake), "events", FIRST)[1]
 

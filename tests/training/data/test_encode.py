@@ -4,15 +4,19 @@ import errno
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
+from features.declarations.catalog import AuxiliaryTask
 from features.declarations.features import Role
-from features.declarations.simulated import CATALOG
+from features.declarations.simulated import CATALOG, DWELL_SECONDS
 from tests.training.rows import days, training_rows
+from training.data.arrays import EncodedArrays
 from training.data.encode import Encoder, fit, write_encoded
 from training.data.errors import EncodedDataError, EncodingError
 
@@ -202,6 +206,28 @@ def test_write_encoded_keeps_missing_labels_as_nan(tmp_path: Path):
     labels = np.load(tmp_path / "encoded" / "labels.npy")
     expected = ROWS["label_like"].to_pylist()
     assert [None if math.isnan(value) else int(value) for value in labels[:, 1]] == expected
+
+
+def test_labels_of_auxiliary_tasks_follow_those_of_the_tasks(tmp_path: Path):
+    auxiliaries = (
+        AuxiliaryTask("dwelt", DWELL_SECONDS, at_least=1.0),
+        AuxiliaryTask("dwelt_long", DWELL_SECONDS, at_least=2.0),
+    )
+    catalog = replace(CATALOG, auxiliaries=auxiliaries)
+    rows = training_rows(catalog, rows=600)
+    seconds = pa.array([1.0, 0.999, None, 2.0, *rows[DWELL_SECONDS.name].to_pylist()[4:]], pa.float32())
+    place = rows.schema.get_field_index(DWELL_SECONDS.name)
+    rows = rows.set_column(place, DWELL_SECONDS.name, seconds)
+    encoder = fit(catalog, "ranker_v1", rows.slice(0, 300))
+    assert DWELL_SECONDS.name not in encoder.spec.columns  # an outcome: asked for at no look-up
+    write_encoded(encoder, rows, days(), tmp_path / "encoded", source="abc")
+
+    arrays = EncodedArrays(tmp_path / "encoded")
+    assert arrays.column("labels", "train").shape[1] == len(CATALOG.tasks)
+    batch = next(arrays.batches("train", 600, torch.device("cpu")))
+    np.testing.assert_array_equal(batch.labels[:, :-2], arrays.column("labels", "train"))
+    expected = [[1.0, 0.0], [0.0, 0.0], [math.nan, math.nan], [1.0, 1.0]]
+    np.testing.assert_array_equal(batch.labels[:4, -2:], expected)
 
 
 def test_write_encoded_numbers_users_apart_even_when_the_vocabulary_has_not_seen_them(tmp_path: Path):

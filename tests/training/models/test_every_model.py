@@ -11,7 +11,7 @@ import torch
 from features.declarations.features import Encoding
 from training.config import TrainConfig
 from training.data.batch import Batch
-from training.data.spec import InputSpec
+from training.data.spec import AuxiliaryField, InputSpec
 from training.layers.gates import GateNU, PriorGates
 from training.losses import masked_bce
 from training.models.base import Ranker
@@ -39,6 +39,30 @@ def test_a_model_gives_a_logit_per_row_and_task(model: Ranker, random_batch: Mak
     logits = model(random_batch(rows=7, dtype=torch.float64))
     assert logits.shape == (7, 3)
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", available())
+def test_auxiliary_tasks_are_learnt_and_never_served(
+    name: str, tiny_spec: InputSpec, tiny_config: TrainConfig, random_batch: MakeBatch
+) -> None:
+    asked = tuple(AuxiliaryField(name=f"asked_{n}", column="seconds", at_least=n) for n in range(2))
+    spec = tiny_spec.model_copy(update={"auxiliaries": asked})
+    torch.manual_seed(0)
+    model = build(name, spec, tiny_config.model_copy(update={"auxiliary_weight": 0.25}))
+    batch = random_batch(rows=64)
+    logits = model(batch)
+    assert logits.shape == (64, 5)
+    assert model.target_weights.tolist() == [1.0, 1.0, 1.0, 0.25, 0.25]
+    labels = torch.cat([torch.full((64, 3), torch.nan), torch.ones(64, 2)], dim=1)
+    masked_bce(logits, labels).backward()  # of the auxiliary tasks alone
+    grad = model.inputs.embedding.weight.grad
+    assert grad is not None
+    assert grad.abs().any()
+    assert model.eval()(batch).shape == (64, 3)
+
+    without = build(name, spec, tiny_config)
+    assert without(batch).shape == (64, 3)
+    assert without.target_weights.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_a_score_is_the_same_alone_in_a_batch_and_permuted(model: Ranker, random_batch: MakeBatch) -> None:
