@@ -38,7 +38,7 @@ def _run(code: str, prefix: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(_run(MAKE, tmp_path_factory.mktemp("prefix")).stdout.split()[-1])
+    return Path(_run(MAKE, tmp_path_factory.mktemp("a prefix")).stdout.strip())
 
 
 def _prefix(archive: Path) -> Path:
