@@ -157,7 +157,8 @@ def test_show_prints_the_card_of_the_version_in_production(run: Run) -> None:
 
 def test_diff_compares_metrics_settings_days_and_features(copied: Settings, run: Run) -> None:
     params = copied.home / "params.yaml"
-    params.write_text(params.read_text().replace("lr: 0.001", "lr: 0.005"))
+    before = copied.params.train.lr
+    params.write_text(params.read_text().replace(f" lr: {before}\n", " lr: 0.005\n"))
     changed = Settings(home=copied.home)
     day = date(2026, 1, 7)
     write_passed(changed, "fourth", day, auc=0.75, columns=("item_profile__author",))
@@ -167,7 +168,7 @@ def test_diff_compares_metrics_settings_days_and_features(copied: Settings, run:
     assert [cell.strip() for cell in feed.split("│")[3:6]] == ["0.7000", "0.7500", "+0.0500"]
     assert "measured on different days" in said
     (rate,) = [line for line in said.splitlines() if "│ lr " in line]
-    assert [cell.strip() for cell in rate.split("│")[1:4]] == ["lr", "0.001", "0.005"]
+    assert [cell.strip() for cell in rate.split("│")[1:4]] == ["lr", str(before), "0.005"]
     assert "Only pepnet@v4.0.0 reads item_profile__author." in said
 
 
