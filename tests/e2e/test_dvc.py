@@ -140,10 +140,8 @@ def project(finished: Project, tmp_path: Path) -> Project:
 
 def test_demo_runs_every_stage_and_ends_with_rankings_and_the_report(demo: Demo) -> None:
     assert {name.partition("@")[0] for name in ran(demo.said)} == {stage.name for stage in STAGES}
-    assert re.findall(r"pepnet@\S+ over (\d+) items", demo.said) == [
-        "50",
-        "50",
-    ]  # in the two busiest scenarios
+    of_two_scenarios = re.findall(r"pepnet@\S+ over (\d+) items", demo.said)
+    assert of_two_scenarios == ["50", "50"]
     assert str(demo.project.folder / "reports" / "index.html") in demo.said.replace("\n", "")
 
 

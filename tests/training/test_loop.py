@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from features.declarations.catalog import AuxiliaryTask, Catalog
+from features.declarations.simulated import CATALOG, DWELL_SECONDS
+from tests.training.rows import days, training_rows
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
+from training.data.encode import fit, write_encoded
 from training.errors import DivergedError
 from training.loop import CurvePoint, Unwatched, train
 from training.losses import masked_bce
@@ -202,3 +208,21 @@ def test_train_tells_the_watcher_of_every_row_and_epoch(arrays, config):
     assert watcher.points == curve
     assert watcher.rows == 3 * arrays.rows("train")
     assert watcher.epochs == [(epoch, 3, arrays.rows("train")) for epoch in (1, 2, 3)]
+
+
+def test_train_learns_auxiliary_tasks_at_their_weight(tmp_path: Path, config: TrainConfig):
+    auxiliaries = (AuxiliaryTask("dwelt", DWELL_SECONDS, at_least=1.0),)
+    asking = replace(CATALOG, auxiliaries=auxiliaries)
+    rows = training_rows(asking, rows=800)
+
+    def learnt(catalog: Catalog, weight: float) -> torch.Tensor:
+        folder = tmp_path / f"{len(catalog.auxiliaries)}-{weight}"
+        write_encoded(fit(catalog, "ranker_v1", rows.slice(0, 400)), rows, days(), folder, source="abc")
+        own = config.model_copy(update={"auxiliary_weight": weight, "epochs": 1})
+        model = fresh(EncodedArrays(folder), own)
+        (point,) = train(model, EncodedArrays(folder), own, device=CPU)
+        assert len(point.auc) == len(CATALOG.tasks)
+        return model.state_dict()["inputs.embedding.weight"]
+
+    assert torch.equal(learnt(asking, 0.0), learnt(CATALOG, 0.5))
+    assert not torch.equal(learnt(asking, 0.25), learnt(asking, 0.5))
