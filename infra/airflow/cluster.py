@@ -60,9 +60,9 @@ def _run(home: Path, servers: Components, backends: Backends, gpus: Sequence[str
         for worker in workers:
             parts.start(worker)
         migrate(home / "logs", deciding)
+        furnish(home / "logs", deciding, gpus=len(gpus))
         for name, arguments in COMPONENTS.items():
             parts.start(airflow(name, arguments, deciding))
-        furnish(home / "logs", deciding, gpus=len(gpus))
         wait_until_ready(
             parts, port, health=("scheduler", "dag_processor", "triggerer"),
             also=partial(_answer, backends.broker, len(workers)),

@@ -22,11 +22,14 @@ def migrate(logs: Path, environment: Mapping[str, str]) -> None:
     Raises:
         ComponentError: the command failed.
     """
-    _finished(_command(logs, environment, "db", "migrate"), logs)
+    _run(logs, environment, "db", "migrate")
 
 
 def furnish(logs: Path, environment: Mapping[str, str], gpus: int) -> None:
     """Put the pool `gpu` and the DAGs into the database, so that they are there from the first request on.
+
+    One command after the other, before any component runs: SQLite has room for one writer, and refuses at
+    once a transaction that has read what another one changed since.
 
     Args:
         logs: folder of prepare.log.
@@ -36,21 +39,15 @@ def furnish(logs: Path, environment: Mapping[str, str], gpus: int) -> None:
     Raises:
         ComponentError: a command failed.
     """
-    pool = _command(logs, environment, "pools", "set", "gpu", str(gpus), "one training at a time per GPU")
-    dags = _command(logs, environment, "dags", "reserialize")
-    _finished(pool, logs)
-    _finished(dags, logs)
+    _run(logs, environment, "pools", "set", "gpu", str(gpus), "one training at a time per GPU")
+    _run(logs, environment, "dags", "reserialize")
 
 
-def _command(logs: Path, environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[bytes]:
+def _run(logs: Path, environment: Mapping[str, str], *arguments: str) -> None:
     with (logs / "prepare.log").open("a") as log:
-        return subprocess.Popen([AIRFLOW, *arguments], env=environment, stdout=log, stderr=log)
-
-
-def _finished(command: subprocess.Popen[bytes], logs: Path) -> None:
-    if command.wait() != 0:
-        shown = " ".join(map(str, command.args[1:]))
-        raise ComponentError(f"`airflow {shown}` failed; see {logs / 'prepare.log'}")
+        ended = subprocess.run([AIRFLOW, *arguments], env=environment, stdout=log, stderr=log, check=False)
+    if ended.returncode != 0:
+        raise ComponentError(f"`airflow {' '.join(arguments)}` failed; see {logs / 'prepare.log'}")
 
 
 def airflow(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Component:

@@ -14,6 +14,7 @@ from infra.airflow.environment import admin_password, airflow_home, api_port, co
 from pipelines.foreground import run_until_interrupted
 
 PARALLELISM = 4  # tasks at a time; Airflow keeps a worker process for each
+PATIENCE = 60  # seconds to wait for another component to be done with SQLite; 5 are usual, and too few
 COMPONENTS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
@@ -28,6 +29,7 @@ def main() -> int:
     environment = {
         **common(home, port),
         **control_plane(port),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={PATIENCE}",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
     }
@@ -35,9 +37,9 @@ def main() -> int:
     try:
         with components(home / "logs") as parts:
             migrate(home / "logs", environment)
+            furnish(home / "logs", environment, gpus=1)
             for name, arguments in COMPONENTS.items():
                 parts.start(airflow(name, arguments, environment))
-            furnish(home / "logs", environment, gpus=1)
             wait_until_ready(parts, port, health=("scheduler", "dag_processor"))
             announce(home, port)
             watch(parts)
