@@ -38,6 +38,14 @@ def test_an_interval_is_bold_when_it_leaves_out_zero(tmp_path: Path):
     assert "click, beside `shared_bottom`: interval above 0 for `pepnet`; below 0 for none; 1 of 2" in page
 
 
+def test_page_says_what_networks_learnt_beside_the_tasks(tmp_path: Path):
+    for weight, said in ((0.0, False), (0.5, True)):
+        own = comparison("simulated").model_copy(update={"auxiliary_weight": weight})
+        write_page([own], tmp_path / "benchmark.md")
+        page = (tmp_path / "benchmark.md").read_text()
+        assert ("as well, at 0.5 of a task's weight; trees learn one label each" in page) is said
+
+
 def test_regret_is_shown_where_the_limit_is_known(tmp_path: Path):
     limits = {"feed": {"click": 0.75}, "tab": {"click": 0.71}}
     write_page([comparison("simulated", limits), comparison("other")], tmp_path / "benchmark.md")

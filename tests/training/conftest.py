@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from features.declarations.simulated import CATALOG
-from tests.training.rows import days, training_rows
+from tests.training.rows import ASKING, days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.encode import fit, write_encoded
@@ -25,9 +24,9 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of 4,000 encoded rows: two training days, one validation day, one test day."""
-    rows = training_rows(CATALOG, rows=4000)
+    rows = training_rows(ASKING, rows=4000)
     folder = tmp_path_factory.mktemp("encoded") / "ranker_v1"
-    write_encoded(fit(CATALOG, "ranker_v1", rows.slice(0, 2000)), rows, days(), folder, source="abc")
+    write_encoded(fit(ASKING, "ranker_v1", rows.slice(0, 2000)), rows, days(), folder, source="abc")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.declarations.catalog import Catalog
+from features.declarations.catalog import AuxiliaryTask, Catalog
 from features.declarations.features import DType
+from features.declarations.simulated import CATALOG, DWELL_SECONDS
 from pipelines.days import Days
 
 START = date(2026, 1, 1)
+ASKING = replace(CATALOG, auxiliaries=(AuxiliaryTask("dwelt", DWELL_SECONDS, at_least=1.0),))
+"""The simulated catalog with an auxiliary task, which models learn if they are told a weight."""
 
 
 def days(train: int = 2, validation: int = 1, test: int = 1) -> dict[str, Days]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.settings import CHECKOUT
-from tests.training.rows import training_rows
+from tests.training.rows import ASKING, training_rows
 from training.artifact import load_model
 from training.card import read_card
 from training.config import TrainConfig
@@ -62,11 +62,9 @@ def test_load_model_scores_exactly_as_it_did_when_it_was_trained(trained: Path, 
 
 
 def test_load_model_scores_raw_columns_with_its_own_encoder(trained: Path, arrays: EncodedArrays):
-    from features.declarations.simulated import CATALOG
-
     model, encoder = load_model(trained)
     assert encoder == arrays.encoder
-    rows = training_rows(CATALOG, rows=4000).slice(4000 - arrays.rows("test"))
+    rows = training_rows(ASKING, rows=4000).slice(4000 - arrays.rows("test"))
     scores = score(model, encoded_batches(encoder.transform(rows), CPU, size=100))
     np.testing.assert_allclose(scores, np.load(trained / "predictions.npy"), atol=1e-6)
 
@@ -86,9 +84,7 @@ def test_model_json_has_all_settings_of_the_model_and_none_of_others(trained: Pa
 
 
 def test_a_fresh_process_scores_rows_with_nothing_but_the_folder(copy: Path, arrays: EncodedArrays):
-    from features.declarations.simulated import CATALOG
-
-    rows = training_rows(CATALOG, rows=4000).slice(4000 - arrays.rows("test"))
+    rows = training_rows(ASKING, rows=4000).slice(4000 - arrays.rows("test"))
     columns = load_model(copy)[1].spec.columns
     pq.write_table(rows.select(list(columns)), copy.parent / "rows.parquet")
     script = """

@@ -18,8 +18,9 @@ from training.models.build import build
 
 # The embedding decay has tables stepped by rows; without it nothing would have sparse gradients.
 CONFIG = TrainConfig(
-    seed=5, embedding_dim=4, hidden=(16, 8), batch_size=127, epochs=2, embedding_decay=0.01, ema_decay=0.5
-)
+    seed=5, embedding_dim=4, hidden=(16, 8), batch_size=127, epochs=2, embedding_decay=0.01, ema_decay=0.5,
+    auxiliary_weight=0.5,
+)  # fmt: skip
 RUN = """
 import sys
 from pathlib import Path

@@ -107,7 +107,7 @@ def test_an_exported_folder_says_all_it_takes_to_feed_it_and_is_no_model(
     encoded: Path, tmp_path: Path
 ) -> None:
     trained, target = tmp_path / "trained", tmp_path / "exported"
-    config = TrainConfig(embedding_dim=3, hidden=(8,), epochs=1)
+    config = TrainConfig(embedding_dim=3, hidden=(8,), epochs=1, auxiliary_weight=0.5)
     arrays = EncodedArrays(encoded)
     run(
         "pooled_mlp", arrays, trained, config,

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from features.declarations.catalog import AuxiliaryTask, Catalog
-from features.declarations.simulated import CATALOG, DWELL_SECONDS
-from tests.training.rows import days, training_rows
+from features.declarations.catalog import Catalog
+from features.declarations.simulated import CATALOG
+from tests.training.rows import ASKING, days, training_rows
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
@@ -211,9 +210,7 @@ def test_train_tells_the_watcher_of_every_row_and_epoch(arrays, config):
 
 
 def test_train_learns_auxiliary_tasks_at_their_weight(tmp_path: Path, config: TrainConfig):
-    auxiliaries = (AuxiliaryTask("dwelt", DWELL_SECONDS, at_least=1.0),)
-    asking = replace(CATALOG, auxiliaries=auxiliaries)
-    rows = training_rows(asking, rows=800)
+    rows = training_rows(ASKING, rows=800)
 
     def learnt(catalog: Catalog, weight: float) -> torch.Tensor:
         folder = tmp_path / f"{len(catalog.auxiliaries)}-{weight}"
@@ -224,5 +221,5 @@ def test_train_learns_auxiliary_tasks_at_their_weight(tmp_path: Path, config: Tr
         assert len(point.auc) == len(CATALOG.tasks)
         return model.state_dict()["inputs.embedding.weight"]
 
-    assert torch.equal(learnt(asking, 0.0), learnt(CATALOG, 0.5))
-    assert not torch.equal(learnt(asking, 0.25), learnt(asking, 0.5))
+    assert torch.equal(learnt(ASKING, 0.0), learnt(CATALOG, 0.5))
+    assert not torch.equal(learnt(ASKING, 0.25), learnt(ASKING, 0.5))

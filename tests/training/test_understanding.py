@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from features.declarations import simulated
 from tests.training.models.restated import GENERAL, gates_of
-from tests.training.rows import days, training_rows
+from tests.training.rows import ASKING, days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
@@ -26,8 +25,8 @@ CONFIG = TrainConfig(embedding_dim=4, hidden=(8, 6), id_dropout=0.5)
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> EncodedArrays:
     """A training set in which the encoder does not know scenario2, nor one user in six."""
-    rows = training_rows(simulated.CATALOG, rows=900)
-    encoder = fit(simulated.CATALOG, "ranker_v1", rows)
+    rows = training_rows(ASKING, rows=900)
+    encoder = fit(ASKING, "ranker_v1", rows)
     place = rows.schema.get_field_index("scenario_id")
     renamed = pc.replace_substring(rows["scenario_id"], "scenario2", "new_tab")
     rows = rows.set_column(place, "scenario_id", renamed)
@@ -38,10 +37,10 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> EncodedArrays:
     return EncodedArrays(folder)
 
 
-def _opened(name: str, arrays: EncodedArrays) -> nn.Module:
+def _opened(name: str, arrays: EncodedArrays, config: TrainConfig = CONFIG) -> nn.Module:
     """A model whose gates and experts have moved away from their start."""
     torch.manual_seed(0)
-    model = build(name, arrays.encoder.spec, CONFIG).eval()
+    model = build(name, arrays.encoder.spec, config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -125,8 +124,9 @@ def test_newcomers_are_the_rows_of_users_that_training_did_not_have(arrays: Enco
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_experts_equal_mixture_weights_averaged_by_hand(arrays: EncodedArrays) -> None:
-    model = _opened("m2m", arrays)
+@pytest.mark.parametrize("auxiliaries", [0, 1])
+def test_experts_equal_mixture_weights_averaged_by_hand(arrays: EncodedArrays, auxiliaries: int) -> None:
+    model = _opened("m2m", arrays, CONFIG.model_copy(update={"auxiliary_weight": 0.5 * auxiliaries}))
     seen = look_inside(model, arrays, CPU)
     weights: list[torch.Tensor] = []
     with torch.no_grad(), model.expert_gate.register_forward_hook(lambda *call: weights.append(call[2])):
@@ -134,7 +134,7 @@ def test_experts_equal_mixture_weights_averaged_by_hand(arrays: EncodedArrays) -
     (mixture,) = seen.mixtures
     scenario = np.array(_scenario_of(arrays))
     tasks, experts = len(seen.tasks), weights[0].shape[-1]
-    by_hand = weights[0].reshape(len(scenario), tasks, experts).numpy()
+    by_hand = weights[0].reshape(len(scenario), tasks + auxiliaries, experts)[:, :tasks].numpy()
     for place, name in enumerate(seen.scenarios):
         np.testing.assert_allclose(mixture.weights[place], by_hand[scenario == name].mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(mixture.weights.sum(axis=-1), 1.0, rtol=1e-5)

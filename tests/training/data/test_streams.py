@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from features.declarations.simulated import CATALOG
-from tests.training.rows import days, training_rows
+from tests.training.rows import ASKING, days, training_rows
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
@@ -21,7 +20,7 @@ from training.loop import Unwatched, train
 from training.models.build import build
 
 CPU = torch.device("cpu")
-ROWS = training_rows(CATALOG, rows=4000)  # those of the fixture `encoded`
+ROWS = training_rows(ASKING, rows=4000)  # those of the fixture `encoded`
 
 
 @pytest.fixture(scope="module")
