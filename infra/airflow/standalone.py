@@ -27,9 +27,10 @@ def main() -> int:
     home = airflow_home()
     port = api_port()
     environment = {
+        # First, so that a database of one's own takes its place.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={PATIENCE}",
         **common(home, port),
         **control_plane(port),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={PATIENCE}",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
     }
