@@ -9,9 +9,12 @@ are equal in both are told apart by their place in the table, later over earlier
 its rows, their order and its columns. Instants are whole microseconds, UTC; finer parts are cut off.
 
 DuckDB joins in two passes, so that it sorts numbers only. The first finds the *place* of each
-spine row's feature row: keys become the numbers of the spine's own keys, which leaves out rows of
-other keys and those no instant of their key can reach, and an ASOF join finds the last row at or
-before t. The second reads the features of the places found.
+spine row's feature row: keys become numbers, rows of keys that the spine lacks and those no instant
+of their key can reach are left out, and an ASOF join finds the last row at or before t. The second
+reads the features of the places found.
+
+A key's number is its hash. Hashes may meet; whether those of the spine's keys do is looked up first,
+and then they are counted off instead. Feature rows are met by the keys themselves, never by hashes.
 
 An ASOF join finds the last row by one column. That column is the pair (known_from, place) in one
 number, known_from = max(event, created) being the instant a row becomes usable; so rows of an equal
@@ -35,6 +38,7 @@ from features.stores.views import ViewColumns, check_spine
 
 CHUNK = 1_000_000  # spine rows that features are put beside at a time
 _BIGINT = 1 << 63
+_HASH = "hash({})"  # SQL for a key's number, of its columns
 
 
 def join(
@@ -51,15 +55,19 @@ def join(
         check_spine(loaded.columns, views)
         connection.execute("SET preserve_insertion_order = false")  # rows carry their numbers from here on
         instant = microseconds(loaded.timestamp, loaded.types[loaded.timestamp])
-        first, last = first_row(connection, f"SELECT min({instant}), max({instant}) FROM {loaded.relation}")
+        first, last, count = first_row(
+            connection, f"SELECT min({instant}), max({instant}), count(*) FROM {loaded.relation}"
+        )
+        features = []
         for index, view in enumerate(views):
             earliest = first - view.ttl_microseconds if view.ttl and first is not None else None
             rows = rows_of(connection, view, earliest, last)
             _find(connection, loaded, instant, view, rows, index)
-            _read(connection, rows, index)
+            # A spine of one chunk meets the files themselves; one of many would read them for each.
+            features.append(f"({rows.features})" if count <= chunk else _read(connection, rows, index))
         start = 0
         for table in loaded.batches(chunk):
-            yield _beside(connection, table, start, views)
+            yield _beside(connection, table, start, views, features)
             start += table.num_rows
 
 
@@ -80,10 +88,18 @@ def _find(
     )
     connection.execute(f"""
         CREATE TEMP TABLE keys AS
-        SELECT *, (row_number() OVER ())::UINTEGER AS key FROM (
+        SELECT *, {_HASH.format(listed(names))} AS key FROM (
             SELECT {keys}, min({instant}) AS first, max({instant}) AS last
             FROM {spine.relation} GROUP BY {listed(names)}
-        );
+        )
+    """)
+    asked = f"SELECT __row, {instant} AS instant, {keys} FROM {spine.relation}"
+    if _tell_apart(connection):
+        asked = f"SELECT *, {_HASH.format(listed(names))} AS key FROM ({asked})"
+    else:
+        connection.execute("UPDATE keys SET key = rowid")
+        asked = f"SELECT * FROM ({asked}) JOIN keys USING ({listed(names)})"
+    connection.execute(f"""
         CREATE TEMP TABLE known AS
         SELECT key, event, created, place FROM ({rows.narrow}) JOIN keys USING ({listed(names)})
         WHERE event <= last AND created <= last {f"AND event >= first - {ttl}" if ttl else ""}
@@ -94,8 +110,7 @@ def _find(
         CREATE TEMP TABLE found_{index} AS
         WITH asked AS (
             SELECT __row, key, instant, {scale.pair("instant", str(rows.places))} AS latest
-            FROM (SELECT __row, {instant} AS instant, {keys} FROM {spine.relation})
-            JOIN keys USING ({listed(names)})
+            FROM ({asked})
         ),
         known AS ({_in_order(connection, scale)})
         SELECT asked.__row, known.place
@@ -104,6 +119,12 @@ def _find(
         DROP TABLE known;
         DROP TABLE keys
     """)
+
+
+def _tell_apart(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether each of `keys` has a number of its own."""
+    (apart,) = first_row(connection, "SELECT count(*) = count(DISTINCT key) FROM keys")
+    return bool(apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,28 +177,33 @@ def _in_order(connection: duckdb.DuckDBPyConnection, scale: _Scale) -> str:
     return f"SELECT key, event, place, {rank} AS rank FROM ({ranked}) {overtaken if late else ''}"
 
 
-def _read(connection: duckdb.DuckDBPyConnection, rows: Rows, index: int) -> None:
-    """Make the table taken_`index`: the features of the places found, each once."""
+def _read(connection: duckdb.DuckDBPyConnection, rows: Rows, index: int) -> str:
+    """Make the table taken_`index`, and give its name: the features of the places found, each once."""
     connection.execute(
         f"CREATE TEMP TABLE taken_{index} AS "
         f"SELECT * FROM ({rows.features}) WHERE place IN (SELECT place FROM found_{index})"
     )
+    return f"taken_{index}"
 
 
 def _beside(
-    connection: duckdb.DuckDBPyConnection, table: pa.Table, start: int, views: tuple[ViewColumns, ...]
+    connection: duckdb.DuckDBPyConnection,
+    table: pa.Table,
+    start: int,
+    views: tuple[ViewColumns, ...],
+    features: list[str],
 ) -> pa.Table:
-    """The spine's rows from `start` on, with the features found for them."""
+    """The spine's rows from `start` on, with what the views' `features` (SQL) hold at the places found."""
     stop = start + table.num_rows
-    for index, view in enumerate(views):
+    for index, (view, of_view) in enumerate(zip(views, features, strict=True)):
         outputs = (f"f{number} AS {quoted(column.output)}" for number, column in enumerate(view.columns))
-        features = connection.sql(f"""
+        found = connection.sql(f"""
             SELECT {listed(outputs)}
             FROM (SELECT range AS __row FROM range({start}, {stop}))
             LEFT JOIN (SELECT * FROM found_{index} WHERE __row >= {start} AND __row < {stop}) USING (__row)
-            LEFT JOIN taken_{index} USING (place)
+            LEFT JOIN {of_view} USING (place)
             ORDER BY __row
         """).to_arrow_table()
-        for name in features.column_names:
-            table = table.append_column(name, features.column(name))
+        for name in found.column_names:
+            table = table.append_column(name, found.column(name))
     return table

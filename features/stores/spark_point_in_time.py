@@ -6,8 +6,9 @@ is what a spine row sees: a running maximum, so rows of an equal instant and row
 need no care of their own. One view after the other adds its columns, and each spine row is read once:
 no row number is joined back, which Spark could give out anew when it computes a lost part again.
 
-A line of time is one task's work, so a key with a large share of the rows has its line cut; see
-features.stores.spark_slices. Spine rows that can match nothing are dealt out to all tasks.
+A line of time is one task's work, and there are as many tasks as keep the rows of each few. A key with
+a large share of the rows has its line cut; see features.stores.spark_slices. Spine rows that can match
+nothing are dealt out to all tasks.
 
 Only built-in expressions run on rows.
 """
@@ -24,6 +25,7 @@ from features.stores.spark_slices import carried, hot_keys, sliced
 from features.stores.spark_spine import INSTANT, SparkSpine
 from features.stores.views import ViewColumns, check_spine
 
+ROWS_A_TASK = 250_000  # that a task sorts at most, where keys allow: as many as its caches are quick with
 FEW = 100_000  # spine rows whose keys are sent to all executors, to leave out rows before they are moved
 
 
@@ -40,12 +42,13 @@ def join_views(spark: SparkSession, spine: SparkSpine, views: Sequence[ViewColum
         earliest = first - view.ttl_microseconds if view.ttl and first is not None else None
         rows = rows_of(spark, view, earliest, last)
         names = [f"k{index}" for index in range(len(view.keys))]
-        known = _known(rows, names, view)
-        asked = _asked(spine.frame, rows, view)
+        known = _known(rows.frame, names, view)
+        asked = _asked(spine.frame, rows.frame, view)
         if count <= FEW:
             known = _within_reach(known, asked, names, view)
         hot = hot_keys(spark, asked.select(*names, "at"), known.select(*names, "at"), names)
-        joined = _walk(_asked(joined, rows, view), known, hot, names, view)
+        tasks = (count + rows.most) // ROWS_A_TASK
+        joined = _walk(_asked(joined, rows.frame, view), known, hot, tasks, names, view)
     return joined.drop(INSTANT)
 
 
@@ -78,7 +81,12 @@ def _within_reach(known: DataFrame, asked: DataFrame, names: Sequence[str], view
 
 
 def _walk(
-    asked: DataFrame, known: DataFrame, hot: DataFrame | None, names: Sequence[str], view: ViewColumns
+    asked: DataFrame,
+    known: DataFrame,
+    hot: DataFrame | None,
+    tasks: int,
+    names: Sequence[str],
+    view: ViewColumns,
 ) -> DataFrame:
     """The rows of `asked`, each with what the view knew at its instant."""
     hopeless = _any_null([*names, "at"])
@@ -88,6 +96,8 @@ def _walk(
     line = asked.unionByName(known, allowMissingColumns=True)
     if hot is not None:
         line = line.unionByName(carried(known, hot, names), allowMissingColumns=True)
+    if tasks > int(line.sparkSession.conf.get("spark.sql.shuffle.partitions")):
+        line = line.repartition(tasks, *names, "slice")
     so_far = (
         Window.partitionBy(*names, "slice")
         .orderBy(F.col("at") * 2 + F.col("asked").isNotNull().cast("long"))

@@ -17,7 +17,7 @@ def spark_pull(
 ) -> DataFrame:
     """Rows within start..end, both included, by key and time; with `newest` each key's last, in any order."""
     names = [f"k{index}" for index in range(len(view.keys))]
-    rows = rows_of(spark, view, *bounds(start, end))
+    rows = rows_of(spark, view, *bounds(start, end)).frame
     if newest:
         # Only times and places are shuffled, not the features.
         last = F.max(F.struct("event", "created", "place")).alias("last")

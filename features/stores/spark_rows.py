@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -17,22 +22,39 @@ _TYPES = {
 }  # fmt: skip
 
 
-def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest: int | None) -> DataFrame:
+_FILES_A_DAY = 1 << 17  # and
+_ROWS_A_FILE = 1 << 32  # are more than there are, and leave room for 44 years of days in 63 bits
+
+
+@dataclass(frozen=True, slots=True)
+class SparkRows:
+    """A view's rows.
+
+    Attributes:
+        frame: k0, k1, ... (keys), f0, f1, ... (features), event, created and place: of two rows, the one
+            of the later file, or later in a file, has the larger place.
+        most: there are at most so many, as the files' footers say.
+    """
+
+    frame: DataFrame
+    most: int
+
+
+def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest: int | None) -> SparkRows:
     """The view's rows with `event` in earliest..latest, microseconds since 1970; None leaves a side open.
 
-    Columns are k0, k1, ... (keys), f0, f1, ... (features), event, created and place: of two rows, the
-    one of the later file, or later in a file, has the larger place. A created time that is missing is
-    the event's. A feature that a file lacks is null.
+    A created time that is missing is the event's. A feature that a file lacks is null.
     """
     files = [str(file) for file in data_files(view.folder, datetime_of(earliest), datetime_of(latest))]
     schema = _schema(spark.read.parquet(files[-1]).schema if files else StructType(), view)
     if files:
         table = spark.read.schema(schema).option("basePath", str(view.folder)).parquet(*files)
-        index = F.substring_index("_metadata.file_name", "-", 1).cast("int")
-        ds = F.col("ds") if "ds" in table.columns else F.lit(None).cast("date")
-        place = F.struct(ds, index, "_metadata.row_index")
+        index = F.substring_index("_metadata.file_name", "-", 1).cast("long")
+        if "ds" in table.columns:
+            index += F.date_diff("ds", F.lit(_day(files[0]))) * _FILES_A_DAY
+        place = index * _ROWS_A_FILE + F.col("_metadata.row_index")
     else:
-        table, place = spark.createDataFrame([], schema), F.struct(F.lit(0))
+        table, place = spark.createDataFrame([], schema), F.lit(0).cast("long")
     event = microseconds(table, view.event_timestamp)
     rows = table.select(
         *(named(key).alias(f"k{number}") for number, key in enumerate(view.keys)),
@@ -43,7 +65,14 @@ def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest
     ).where("event IS NOT NULL")
     if earliest is not None:
         rows = rows.where(F.col("event") >= earliest)
-    return rows if latest is None else rows.where(F.col("event") <= latest)
+    if latest is not None:
+        rows = rows.where(F.col("event") <= latest)
+    return SparkRows(rows, sum(pq.read_metadata(file).num_rows for file in files))
+
+
+def _day(file: str) -> date:
+    """The day of the partition that `file` lies in."""
+    return date.fromisoformat(Path(file).parent.name.removeprefix("ds="))
 
 
 def microseconds(frame: DataFrame, column: str) -> SparkColumn:

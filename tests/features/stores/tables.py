@@ -72,7 +72,7 @@ TTLS = (timedelta(0), MICROSECOND, timedelta(days=1), timedelta(days=2))
 
 
 def write_rows(lake: Lake, table: str, rows: Iterable[Row]) -> None:
-    """Publish `rows` by the day of their event, in the order given."""
+    """Publish `rows` by the day of their event, in the order given, two files a day."""
     days: dict[date, list[Row]] = {}
     for row in rows:
         days.setdefault(row.event.date(), []).append(row)
@@ -88,10 +88,14 @@ def write_rows(lake: Lake, table: str, rows: Iterable[Row]) -> None:
 
 
 def publish(lake: Lake, table: str, ds: date | None, rows: pa.Table) -> None:
+    """Publish `rows` as a table's day, in two files where there are two rows."""
+    half = (rows.num_rows + 1) // 2
+    parts = [part for part in (rows.slice(0, half), rows.slice(half)) if part.num_rows]
     with lake.staging() as staged:
-        path = staged / "part.parquet"
-        pq.write_table(rows, path)
-        lake.publish(table, ds, [path], {})
+        paths = [staged / f"part-{number}.parquet" for number in range(len(parts))]
+        for part, path in zip(parts, paths, strict=True):
+            pq.write_table(part, path)
+        lake.publish(table, ds, paths, {})
 
 
 def view_of(folder: Path, ttl: timedelta) -> ViewColumns:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.stores import point_in_time
 from features.stores.errors import SpineError
 from features.stores.point_in_time import join
 from pipelines.lake import Lake
@@ -88,6 +89,17 @@ def test_order_and_duplicates_are_kept_when_the_spine_spans_many_chunks(tmp_path
     result = joined(spine, Lake(tmp_path), timedelta(0), chunk=4096)
     assert result["user_id"].to_pylist() == [str(u) for u in chosen]
     assert result["value"].to_pylist() == [float(u) if u < 50 else None for u in chosen]
+
+
+@pytest.mark.parametrize("chunk", [1, 1000])
+def test_keys_are_told_apart_when_their_hashes_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(point_in_time, "_HASH", "hash(concat({}))")
+    keys = [("1", "23"), ("12", "3"), ("123", ""), ("4", "5")]
+    write_rows(Lake(tmp_path), "t", [Row(*key, START, START, float(n)) for n, key in enumerate(keys)])
+    spine = spine_of([At(*key, START) for key in [*keys, ("", "123"), (None, "123")]])
+    assert joined(spine, Lake(tmp_path), DAY, chunk)["value"].to_pylist() == [0.0, 1.0, 2.0, 3.0, None, None]
 
 
 def test_features_are_null_when_nothing_has_been_written(tmp_path: Path) -> None:
