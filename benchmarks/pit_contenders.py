@@ -106,7 +106,7 @@ OURS = {"type": "features.stores.offline.GatehouseOfflineStore"}
 
 
 def on_spark(folder: Path, store: FeatureStore, name: str) -> tuple[list[float], str, list[int]]:
-    """Both Spark stores: one session and its settings, one spine by the same query, rows written by Spark; twice."""
+    """Both Spark stores, twice: one session and its settings, one spine by the same query; Spark writes."""
     from pyspark import SparkContext
 
     from pipelines.settings import Settings
