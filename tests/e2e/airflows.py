@@ -24,6 +24,11 @@ from pipelines.settings import CHECKOUT
 Json = dict[str, Any]
 POLL_SECONDS = 0.5
 DONE = ("success", "failed")
+SETTLED = {
+    "COLUMNS": "300",
+    "AIRFLOW__API__PORT": "0",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # seconds: no test changes a DAG's file
+}
 
 
 @dataclass(frozen=True)
@@ -161,9 +166,7 @@ def airflow(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     with subprocess.Popen(
         [sys.executable, "-m", module], cwd=CHECKOUT,
-        env=inherited
-        | {"GATEHOUSE_HOME": str(home), "COLUMNS": "300", "AIRFLOW__API__PORT": "0"}
-        | environment,
+        env=inherited | SETTLED | {"GATEHOUSE_HOME": str(home)} | environment,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         try:
