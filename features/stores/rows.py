@@ -21,10 +21,11 @@ class Rows:
 
     Attributes:
         narrow: k0, k1, ... (keys), event, created (microseconds since 1970) and place.
-        features: place, f0, f1, ... in the order of the view's columns.
+        features: place, k0, k1, ... and f0, f1, ... in the order of the view's columns.
         whole: all of these.
         key_types: DuckDB types of k0, k1, ...
         places: places are below this number.
+        most: there are at most so many rows, as the files' footers say.
     """
 
     narrow: str
@@ -32,6 +33,7 @@ class Rows:
     whole: str
     key_types: tuple[str, ...]
     places: int
+    most: int
 
 
 def rows_of(
@@ -54,7 +56,7 @@ def rows_of(
         for index, column in enumerate(view.columns)
     )
     # Files and the rows in them make one number, no larger than need be: it is sorted by.
-    in_a_file = _rows_in_a_file(connection, files)
+    in_a_file, in_all = _rows_in_files(connection, files)
     place = f"file_index::BIGINT * {in_a_file} + file_row_number AS place"
     times = f"{event} AS event, {created} AS created, {place}"
     bounds = [f"{event} IS NOT NULL"]
@@ -63,10 +65,11 @@ def rows_of(
     within = f"FROM {source} WHERE {' AND '.join(bounds)}"
     return Rows(
         narrow=f"SELECT {keys}, {times} {within}",
-        features=f"SELECT {place}, {features} FROM {source}",
+        features=f"SELECT {place}, {keys}, {features} FROM {source}",
         whole=f"SELECT {keys}, {features}, {times} {within}",
         key_types=tuple(types[key] for key in view.keys),
         places=in_a_file * len(files),
+        most=in_all,
     )
 
 
@@ -76,18 +79,20 @@ def _no_rows(view: ViewColumns) -> Rows:
     times = "NULL::BIGINT AS event, NULL::BIGINT AS created, NULL::BIGINT AS place"
     return Rows(
         narrow=f"SELECT {keys}, {times} WHERE false",
-        features=f"SELECT NULL::BIGINT AS place, {features} WHERE false",
+        features=f"SELECT NULL::BIGINT AS place, {keys}, {features} WHERE false",
         whole=f"SELECT {keys}, {features}, {times} WHERE false",
         key_types=("VARCHAR",) * len(view.keys),
         places=1,
+        most=0,
     )
 
 
-def _rows_in_a_file(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> int:
-    """Rows of the largest file, at least one."""
+def _rows_in_files(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> tuple[int, int]:
+    """Rows of the largest file, at least one, and of all."""
     listing = listed(text(str(file)) for file in files)
-    (rows,) = first_row(connection, f"SELECT max(num_rows) FROM parquet_file_metadata([{listing}])")
-    return max(1, int(rows))
+    query = f"SELECT max(num_rows), sum(num_rows) FROM parquet_file_metadata([{listing}])"
+    largest, together = first_row(connection, query)
+    return max(1, int(largest)), int(together)
 
 
 def datetime_of(microseconds: int | None) -> datetime | None:

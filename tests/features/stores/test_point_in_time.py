@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import random
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.stores import point_in_time
+from features.stores import places, point_in_time
 from features.stores.errors import SpineError
 from features.stores.point_in_time import join
 from pipelines.lake import Lake
@@ -30,6 +31,10 @@ from tests.features.stores.tables import (
 )
 
 DAY = timedelta(days=1)
+BY_HASH, BY_NUMBER = (
+    1000,
+    0,
+)  # how keys become numbers, by how many rows a view may have for each of the spine's
 
 
 def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa.Table:
@@ -37,11 +42,17 @@ def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=random_rows, spine=random_spines, ttl=st.sampled_from(TTLS), chunk=st.sampled_from([3, 1000]))
+@given(
+    rows=random_rows,
+    spine=random_spines,
+    ttl=st.sampled_from(TTLS),
+    chunk=st.sampled_from([3, 1000]),
+    large=st.sampled_from([BY_HASH, BY_NUMBER]),
+)
 def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
-    rows: list[Row], spine: list[At], ttl: timedelta, chunk: int
+    rows: list[Row], spine: list[At], ttl: timedelta, chunk: int, large: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(point_in_time, "LARGE", large):
         lake = Lake(Path(folder))
         write_rows(lake, "t", rows)
         result = joined(spine_of(spine), lake, ttl, chunk)
@@ -50,13 +61,18 @@ def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
 
 
 @settings(max_examples=100, deadline=None)
-@given(rows=random_rows, spine=random_spines, ttl=st.sampled_from(TTLS))
+@given(
+    rows=random_rows,
+    spine=random_spines,
+    ttl=st.sampled_from(TTLS),
+    large=st.sampled_from([BY_HASH, BY_NUMBER]),
+)
 def test_join_equals_brute_force_when_rows_are_snapshots(
-    rows: list[Row], spine: list[At], ttl: timedelta
+    rows: list[Row], spine: list[At], ttl: timedelta, large: int
 ) -> None:
     unique = {(row.user, row.item, row.event): row for row in rows}
     snapshots = [Row(row.user, row.item, row.event, row.event, row.value) for row in unique.values()]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(point_in_time, "LARGE", large):
         lake = Lake(Path(folder))
         write_rows(lake, "t", snapshots)
         result = joined(spine_of(spine), lake, ttl)
@@ -74,6 +90,27 @@ def test_row_is_not_used_until_it_was_created(tmp_path: Path) -> None:
     write_rows(Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0), late])
     spine = spine_of([At("u", "i", START + 2 * DAY - MICROSECOND), At("u", "i", START + 2 * DAY)])
     assert joined(spine, Lake(tmp_path), timedelta(0))["value"].to_pylist() == [1.0, 2.0]
+
+
+def test_newest_creation_wins_among_equal_events_that_were_known_before(tmp_path: Path) -> None:
+    newer, older = START + DAY - MICROSECOND, START
+    rows = [Row("u", "i", START + DAY, newer, 1.0), Row("u", "i", START + DAY, older, 2.0)]
+    write_rows(Lake(tmp_path), "t", rows)
+    spine = spine_of([At("u", "i", START + DAY)])
+    assert joined(spine, Lake(tmp_path), DAY)["value"].to_pylist() == [1.0]
+
+
+@pytest.mark.parametrize("instant", [START, None])
+def test_large_tables_are_joined_when_rows_were_created_in_a_far_future(
+    tmp_path: Path, instant: datetime | None
+) -> None:
+    """Instants and places are told in one number, which has its limits."""
+    far = datetime(9999, 1, 1, tzinfo=UTC)
+    rows = [Row(str(u), "i", START, far if u % 2 else START, float(u)) for u in range(6000)]
+    write_rows(Lake(tmp_path), "t", rows)
+    result = joined(spine_of(At(str(u), "i", instant) for u in range(1000)), Lake(tmp_path), DAY)
+    expected = [None if instant is None or u % 2 else float(u) for u in range(1000)]
+    assert result["value"].to_pylist() == expected
 
 
 def test_row_is_used_to_the_end_of_its_ttl_and_not_after(tmp_path: Path) -> None:
@@ -95,7 +132,7 @@ def test_order_and_duplicates_are_kept_when_the_spine_spans_many_chunks(tmp_path
 def test_keys_are_told_apart_when_their_hashes_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(point_in_time, "_HASH", "hash(concat({}))")
+    monkeypatch.setattr(places, "_HASH", "hash(concat({}))")
     keys = [("1", "23"), ("12", "3"), ("123", ""), ("4", "5")]
     write_rows(Lake(tmp_path), "t", [Row(*key, START, START, float(n)) for n, key in enumerate(keys)])
     spine = spine_of([At(*key, START) for key in [*keys, ("", "123"), (None, "123")]])
