@@ -27,6 +27,7 @@ from features.stores.views import ViewColumns
 
 _BIGINT = 1 << 63
 _HASH = "hash({})"  # SQL for a key's number, of its columns
+_IDS = {"VARCHAR", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,10 @@ class Lookup:
         return f"SELECT __row, {self.instant} AS instant, {keys} FROM {self.spine.relation}"
 
     @property
-    def same_types(self) -> bool:
-        """Whether spine and view have the key's columns in the same types."""
-        return tuple(self.spine.types[column] for column in self.view.keys.values()) == self.rows.key_types
+    def same_ids(self) -> bool:
+        """Whether spine and view have the key as the same texts and whole numbers, which compare anywhere."""
+        types = tuple(self.spine.types[column] for column in self.view.keys.values())
+        return types == self.rows.key_types and set(types) <= _IDS
 
 
 def find_by_hash(connection: duckdb.DuckDBPyConnection, lookup: Lookup, found: str) -> None:

@@ -78,7 +78,7 @@ class _Found:
         self, connection: duckdb.DuckDBPyConnection, lookup: Lookup, name: str, *, large: bool, again: bool
     ) -> None:
         self._connection, self._lookup, self._name, self._again = connection, lookup, name, again
-        self._find(by_hash=large and lookup.same_types)
+        self._find(by_hash=large and lookup.same_ids)
 
     def features(self, table: pa.Table, start: int) -> list[tuple[str, pa.ChunkedArray]]:
         """Names and columns of the features for `table`, the spine's rows from `start` on."""
@@ -104,10 +104,9 @@ class _Found:
         """Features, and keys where hashes were compared, in the spine's order; null where nothing is."""
         features = (f"f{number}" for number in range(len(self._lookup.view.columns)))
         keys = self._lookup.names if self._by_hash else ()
-        stop = start + count
         return self._connection.sql(f"""
             SELECT {listed([*features, *keys])}
-            FROM (FROM {self._name} WHERE __row >= {start} AND __row < {stop})
+            FROM (FROM {self._name} WHERE __row >= {start} AND __row < {start + count})
             LEFT JOIN {self._source} USING (place)
             ORDER BY __row
         """).to_arrow_table()

@@ -16,6 +16,7 @@ from features.stores.errors import SpineError
 from features.stores.point_in_time import join
 from pipelines.lake import Lake
 from tests.features.stores.tables import (
+    INSTANT,
     MICROSECOND,
     START,
     TTLS,
@@ -137,6 +138,16 @@ def test_keys_are_told_apart_when_their_hashes_meet(
     write_rows(Lake(tmp_path), "t", [Row(*key, START, START, float(n)) for n, key in enumerate(keys)])
     spine = spine_of([At(*key, START) for key in [*keys, ("", "123"), (None, "123")]])
     assert joined(spine, Lake(tmp_path), DAY, chunk)["value"].to_pylist() == [0.0, 1.0, 2.0, 3.0, None, None]
+
+
+def test_keys_that_are_neither_text_nor_whole_numbers_are_joined(tmp_path: Path) -> None:
+    keys = pa.array([bytes([n]) * 16 for n in range(3)], pa.uuid())
+    times = pa.array([START] * 3, INSTANT)
+    spine = pa.table({"user_id": keys, "item_id": ["i"] * 3, "event_timestamp": times})
+    values = pa.array([0.0, 1.0, 2.0], pa.float32())
+    rows = spine.append_column("created_timestamp", times).append_column("value", values)
+    publish(Lake(tmp_path), "t", START.date(), rows)
+    assert joined(spine, Lake(tmp_path), DAY)["value"].to_pylist() == [0.0, 1.0, 2.0]
 
 
 def test_features_are_null_when_nothing_has_been_written(tmp_path: Path) -> None:
