@@ -406,9 +406,11 @@ def use(
 
 def main() -> NoReturn:
     """Run the command line; the project's own errors, a disk's and memory's end in one readable line."""
+    from features.quick_feast import quicken_feast
     from pipelines.logs import configure_logging, log_error
     from pipelines.shortage import shortage
 
+    quicken_feast()
     log_format = "text"
     try:
         log_format = _environment().log_format

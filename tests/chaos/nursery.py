@@ -35,6 +35,9 @@ _LOOK_SECONDS = 0.01
 
 
 def main() -> None:
+    from features.quick_feast import quicken_feast
+
+    quicken_feast()
     for name in _NEEDED:
         importlib.import_module(name)
     alive: set[int] = set()
