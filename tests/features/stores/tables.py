@@ -89,8 +89,8 @@ def write_rows(lake: Lake, table: str, rows: Iterable[Row]) -> None:
 
 def publish(lake: Lake, table: str, ds: date | None, rows: pa.Table) -> None:
     """Publish `rows` as a table's day, in two files where there are two rows."""
-    half = (rows.num_rows + 1) // 2
-    parts = [part for part in (rows.slice(0, half), rows.slice(half)) if part.num_rows]
+    half = rows.num_rows // 2
+    parts = [rows.slice(0, half), rows.slice(half)] if half else [rows]
     with lake.staging() as staged:
         paths = [staged / f"part-{number}.parquet" for number in range(len(parts))]
         for part, path in zip(parts, paths, strict=True):
