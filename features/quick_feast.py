@@ -1,4 +1,4 @@
-"""Lets a process import Feast in a third of the time: most of it goes into what no command here uses.
+"""Lets a process import Feast sooner: most of its time goes into what no command here uses.
 
 Feast has the arguments of its classes checked by typeguard, which parses and compiles their source anew in
 every process: seconds, each time. And it imports PyTorch for the sake of `to_tensor`. A command that reads

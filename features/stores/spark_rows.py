@@ -33,11 +33,16 @@ class SparkRows:
     Attributes:
         frame: k0, k1, ... (keys), f0, f1, ... (features), event, created and place: of two rows, the one
             of the later file, or later in a file, has the larger place.
-        most: there are at most so many, as the files' footers say.
+        files: what it reads.
     """
 
     frame: DataFrame
-    most: int
+    files: list[str]
+
+    @property
+    def most(self) -> int:
+        """There are at most so many rows, as the files' footers say."""
+        return sum(pq.read_metadata(file).num_rows for file in self.files)
 
 
 def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest: int | None) -> SparkRows:
@@ -67,7 +72,7 @@ def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest
         rows = rows.where(F.col("event") >= earliest)
     if latest is not None:
         rows = rows.where(F.col("event") <= latest)
-    return SparkRows(rows, sum(pq.read_metadata(file).num_rows for file in files))
+    return SparkRows(rows, files)
 
 
 def _day(file: str) -> date:

@@ -32,10 +32,8 @@ from tests.features.stores.tables import (
 )
 
 DAY = timedelta(days=1)
-BY_HASH, BY_NUMBER = (
-    1000,
-    0,
-)  # how keys become numbers, by how many rows a view may have for each of the spine's
+# How many rows a view may have for each of the spine, that keys become numbers in the one way or the other.
+BY_HASH, BY_NUMBER = 1000, 0
 
 
 def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa.Table:
