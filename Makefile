@@ -10,7 +10,7 @@ help: ## list the targets
 
 .venv/.ready: requirements.lock pyproject.toml
 	python3 -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements.lock
 	$(PY) -m compileall -qq -j 0 .venv/lib || true # on all cores; some packages bring files in another Python's syntax
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

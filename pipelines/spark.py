@@ -42,7 +42,9 @@ def spark_session(settings: Settings) -> SparkSession:
     builder = SparkSession.builder.appName("gatehouse").master(settings.spark_master)
     for key, value in _configuration(settings, java).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    _write_no_checksum_files(session)
+    return session
 
 
 def _configuration(settings: Settings, java: str) -> dict[str, str]:
@@ -69,4 +71,16 @@ def _configuration(settings: Settings, java: str) -> dict[str, str]:
     }
     if settings.spark_master.startswith("local"):
         configuration["spark.sql.shuffle.partitions"] = str(os.cpu_count() or 1)
+        # Looking at a file on this machine costs far less than a task, which Spark would start for each
+        configuration["spark.sql.sources.parallelPartitionDiscovery.threshold"] = str(2**31 - 1)
     return configuration
+
+
+def _write_no_checksum_files(session: SparkSession) -> None:
+    """Leave out Hadoop's `.crc` beside each local file: the lake's manifests have a hash of every file.
+
+    For every file and folder that it makes, Hadoop starts a process of `chmod`.
+    """
+    assert session._jvm is not None
+    hadoop = session.sparkContext._jsc.hadoopConfiguration()
+    session._jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)

@@ -66,14 +66,16 @@ def write_days(
     """
     columns = tuple(order)
     buckets = {ds: -(-rows_at_most[ds] // ROWS_PER_FILE) or 1 for ds in days}
-    spread = rows.withColumn(_BUCKET, _bucket(columns[0], buckets))
+    parts = ["ds"]
+    if max(buckets.values()) > 1:  # else each of the many small days would have one folder more
+        rows, parts = rows.withColumn(_BUCKET, _bucket(columns[0], buckets)), ["ds", _BUCKET]
     writers = min(sum(buckets.values()), 4 * rows.sparkSession.sparkContext.defaultParallelism)
     with lake.staging() as staged:
         (
-            spread.repartition(writers, "ds", _BUCKET)
-            .sortWithinPartitions("ds", _BUCKET, *columns)
+            rows.repartition(writers, *parts)
+            .sortWithinPartitions(*parts, *columns)
             .write.mode("overwrite")
-            .partitionBy("ds", _BUCKET)
+            .partitionBy(*parts)
             .parquet(str(staged))
         )
         return sum(manifest.rows for manifest in lake.publish_days(table, days, staged, inputs))
@@ -81,9 +83,7 @@ def write_days(
 
 def _bucket(key: str, buckets: Mapping[date, int]) -> Column:
     """The file of its day that a row belongs to: all rows with the same first key share one."""
-    several = {ds: count for ds, count in buckets.items() if count > 1}
-    if not several:
-        return sf.lit(0)
-    pairs = [sf.lit(value) for pair in several.items() for value in pair]
+    several = ((ds, count) for ds, count in buckets.items() if count > 1)
+    pairs = [sf.lit(value) for pair in several for value in pair]
     count = sf.coalesce(sf.element_at(sf.create_map(*pairs), sf.col("ds")), sf.lit(1))
     return sf.pmod(sf.xxhash64(key), count).cast("int")

@@ -23,6 +23,7 @@ from pipelines.settings import CHECKOUT
 
 Json = dict[str, Any]
 POLL_SECONDS = 0.5
+POLL_RUN_SECONDS = 3.0  # a run takes minutes, and Airflow's answer half a second of a core
 DONE = ("success", "failed")
 SETTLED = {
     "COLUMNS": "300",
@@ -101,7 +102,7 @@ class Airflow:
             [found] = [each for each in self.runs(run["dag_id"]) if each["dag_run_id"] == run["dag_run_id"]]
             return found if found["state"] in DONE else None
 
-        done = wait_for(f"end of {run['dag_run_id']}", ended)
+        done = wait_for(f"end of {run['dag_run_id']}", ended, every=POLL_RUN_SECONDS)
         states = {(task["task_id"], task["map_index"]): task["state"] for task in self.tasks(run)}
         assert done["state"] == "success", states
         return dict(done)
@@ -183,11 +184,13 @@ def airflow(
                 process.send_signal(signal.SIGINT)
 
 
-def wait_for(what: str, done: Callable[[], Any], seconds: float = 900.0) -> Any:
+def wait_for(
+    what: str, done: Callable[[], Any], seconds: float = 900.0, every: float = POLL_SECONDS
+) -> Any:
     """What `done` returns, once that is true; fails after a while."""
     deadline = time.monotonic() + seconds
     while not (answer := done()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
     return answer

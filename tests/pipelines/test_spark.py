@@ -63,6 +63,25 @@ def test_session_listens_on_loopback_only(spark: Any) -> None:
     assert spark.sparkContext.uiWebUrl is None
 
 
+def test_session_leaves_no_checksum_files(spark: Any, tmp_path: Path) -> None:
+    spark.range(3).write.parquet(str(tmp_path / "t"))
+    assert [path.name for path in (tmp_path / "t").iterdir() if path.suffix == ".crc"] == []
+
+
+def test_session_starts_no_tasks_to_look_at_files(spark: Any, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number}.parquet") for number in range(40)]
+    for path in paths:
+        pq.write_table(pa.table({"id": [1]}), path)
+    context = spark.sparkContext
+    context.setJobGroup("looking", "reads the schema it is given")
+    try:
+        read = spark.read.schema("id long").parquet(*paths)
+    finally:
+        context.setLocalProperty("spark.jobGroup.id", None)
+    assert list(context.statusTracker().getJobIdsForGroup("looking")) == []
+    assert read.count() == 40
+
+
 @pytest.mark.slow
 def test_session_starts_on_the_packaged_java_when_none_is_installed(tmp_path: Path) -> None:
     environment = {"PATH": _path_without_java(tmp_path), "HOME": os.environ["HOME"]}
