@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -81,6 +82,6 @@ def _write_no_checksum_files(session: SparkSession) -> None:
 
     For every file and folder that it makes, Hadoop starts a process of `chmod`.
     """
-    assert session._jvm is not None
-    hadoop = session.sparkContext._jsc.hadoopConfiguration()
-    session._jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)
+    context: Any = session.sparkContext
+    files = context._jvm.org.apache.hadoop.fs.FileSystem.getLocal(context._jsc.hadoopConfiguration())
+    files.setWriteChecksum(False)

@@ -184,9 +184,7 @@ def airflow(
                 process.send_signal(signal.SIGINT)
 
 
-def wait_for(
-    what: str, done: Callable[[], Any], seconds: float = 900.0, every: float = POLL_SECONDS
-) -> Any:
+def wait_for(what: str, done: Callable[[], Any], seconds: float = 900.0, every: float = POLL_SECONDS) -> Any:
     """What `done` returns, once that is true; fails after a while."""
     deadline = time.monotonic() + seconds
     while not (answer := done()):

@@ -72,7 +72,7 @@ def real_log() -> Log:
     for raw in (own, CHECKOUT.parent / "shared" / "data"):
         if raw is not None and (raw / "kuairand-pure").is_dir():
             days = (date(2022, 4, 29), date(2022, 4, 30), date(2022, 5, 1))
-            return Log("kuairand-pure", raw, days, {"train": 1, "validation": 1, "test": 1}, epochs=4)
+            return Log("kuairand-pure", raw, days, {"train": 2, "validation": 1, "test": 1}, epochs=4)
     days = (date(1997, 11, 19), date(1997, 11, 20), date(1997, 11, 21))
     return Log(
         "movielens-100k", own or CHECKOUT / "raw", days, {"train": 14, "validation": 1, "test": 2}, epochs=8
@@ -123,7 +123,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
             "models": {model: {} for model in MODELS},
             "epochs": log.epochs,
             "patience": log.epochs,
-            "batch_size": 512,
+            "batch_size": 1024,
         },
         promote=LENIENT,  # a day of this size says little
     )
