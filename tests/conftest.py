@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import structlog
 
+from features.quick_feast import quicken_feast
 from pipelines.settings import Settings
 from tests.homes import TINY, make_home
+
+quicken_feast()  # as `gatehouse` does
 
 os.environ["COLUMNS"] = "200"  # what tests read of tables is not cut, on whatever terminal they run
 # The tests' JVMs have settings of their own, and none of the user's. They come as a file: with a folder of
