@@ -51,7 +51,7 @@ IMPATIENT = {
 class Log:
     """A real log, three days of it, and the split of a run.
 
-    `epochs` are more than are of use, and batches small, so that there is a middle of a training.
+    `epochs` are more than are of use, so that there is a middle of a training.
     """
 
     dataset: str
@@ -59,7 +59,6 @@ class Log:
     days: tuple[date, date, date]
     split: dict[str, int]
     epochs: int
-    batch_size: int
 
     @property
     def start(self) -> date:
@@ -73,11 +72,11 @@ def real_log() -> Log:
     for raw in (own, CHECKOUT.parent / "shared" / "data"):
         if raw is not None and (raw / "kuairand-pure").is_dir():
             days = (date(2022, 4, 29), date(2022, 4, 30), date(2022, 5, 1))
-            split = {"train": 2, "validation": 1, "test": 1}
-            return Log("kuairand-pure", raw, days, split, epochs=4, batch_size=1024)
+            return Log("kuairand-pure", raw, days, {"train": 2, "validation": 1, "test": 1}, epochs=4)
     days = (date(1997, 11, 19), date(1997, 11, 20), date(1997, 11, 21))
-    split = {"train": 14, "validation": 1, "test": 2}
-    return Log("movielens-100k", own or CHECKOUT / "raw", days, split, epochs=8, batch_size=256)
+    return Log(
+        "movielens-100k", own or CHECKOUT / "raw", days, {"train": 14, "validation": 1, "test": 2}, epochs=8
+    )
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
             "models": {model: {} for model in MODELS},
             "epochs": log.epochs,
             "patience": log.epochs,
-            "batch_size": log.batch_size,
+            "batch_size": 256,
         },
         promote=LENIENT,  # a day of this size says little
     )
