@@ -23,7 +23,7 @@ from pipelines.settings import CHECKOUT
 
 Json = dict[str, Any]
 POLL_SECONDS = 0.5
-POLL_RUN_SECONDS = 3.0  # a run takes minutes, and Airflow's answer half a second of a core
+POLL_RUN_SECONDS = 3.0  # a run takes minutes, and each answer is work for Airflow
 DONE = ("success", "failed")
 SETTLED = {
     "COLUMNS": "300",

@@ -9,8 +9,6 @@ import pytest
 from pipelines.settings import CHECKOUT
 
 CHECKS = "typeguard"  # what a function that typeguard checks has come to name
-
-
 QUICKEN = ("from features.quick_feast import quicken_feast", "quicken_feast()")
 
 
