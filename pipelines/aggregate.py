@@ -17,7 +17,7 @@ from features.compile.spark import (
     tile_schema,
     tiles,
 )
-from features.declarations.groups import FeatureGroup, Profile, SequenceGroup
+from features.declarations.groups import Aggregate, Profile
 from pipelines.console import stage
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
@@ -61,7 +61,7 @@ def aggregate(settings: Settings, days: Days) -> None:
         facts["groups"] = len(settings.catalog.views)
 
 
-def touched_days(lake: Lake, group: FeatureGroup | SequenceGroup, days: Days) -> Days:
+def touched_days(lake: Lake, group: Aggregate, days: Days) -> Days:
     """`days`, extended to the last existing snapshot that was made from other inputs than there are now."""
     later = Days(start=days.start, end=days.end + DAY * group.reach)
     inputs = _Inputs(lake, group, later)
@@ -74,9 +74,7 @@ def touched_days(lake: Lake, group: FeatureGroup | SequenceGroup, days: Days) ->
     return Days(start=days.start, end=max(stale, default=days.end))
 
 
-def _aggregate_group(
-    spark: SparkSession, lake: Lake, events: DataFrame, group: FeatureGroup | SequenceGroup, days: Days
-) -> int:
+def _aggregate_group(spark: SparkSession, lake: Lake, events: DataFrame, group: Aggregate, days: Days) -> int:
     """Tiles, then snapshots; returns the number of snapshot rows."""
     source = f"tiles/{group.name}"
     manifests = {ds: lake.manifest("events", ds) for ds in days}
@@ -119,7 +117,7 @@ class _Inputs:
         days: the days of all these partitions, those that just left a window included.
     """
 
-    def __init__(self, lake: Lake, group: FeatureGroup | SequenceGroup, snapshot_days: Days) -> None:
+    def __init__(self, lake: Lake, group: Aggregate, snapshot_days: Days) -> None:
         self._reach = group.reach
         self.days = Days(start=snapshot_days.start - DAY * group.reach, end=snapshot_days.end)
         tables = [f"tiles/{group.name}", *(["events"] if group.intraday else [])]

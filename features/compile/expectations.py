@@ -21,7 +21,7 @@ from great_expectations import expectations as gxe
 
 from features.declarations.catalog import Catalog, Volume
 from features.declarations.features import DType, Feature
-from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
+from features.declarations.groups import Profile, SequenceGroup, View
 
 Expectation: TypeAlias = gxe.Expectation
 
@@ -322,7 +322,7 @@ def _binary(label: str) -> Expectation:
 
 def _instants(view: View, keys: tuple[str, ...]) -> Iterable[Expectation]:
     """A key has one row, at the end of the day; in an intraday view it has one at any instant of it."""
-    if not (isinstance(view, FeatureGroup) and view.intraday):
+    if isinstance(view, Profile) or not view.intraday:
         yield from _key(*keys)
         yield _equal("event_timestamp", PARTITION_END, "event_timestamp is the instant of the snapshot")
         return

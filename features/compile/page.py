@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from features.declarations.catalog import AuxiliaryTask, Catalog
 from features.declarations.catalogs import DATASETS, find_catalog
 from features.declarations.features import Encoding, Feature
-from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
+from features.declarations.groups import Aggregate, FeatureGroup, Profile, SequenceGroup, View
 from features.declarations.windows import words
 
 _INTRODUCTION = """# The feature catalog
@@ -54,8 +54,8 @@ module is imported, with a sentence that says why.
 | `SequenceGroup(...)` | item_ids, event_times | the last N positive events, newest first; a model is told their ages |
 
 Windows are whole days over daily tiles: the snapshot of day D, at the first instant after D, knows the windows that end
-with D. With `tile=HOUR` a group is intraday: its windows may be hours, and it has a row for every instant at which
-one of its features changes, exact to the microsecond. An event counts from the first instant after it happened, and
+with D. With `tile=HOUR` a group, of measures or a sequence, is intraday: its windows may be hours, and it has a row for
+every instant at which one of its features changes, exact to the microsecond. An event counts from the first instant after it happened, and
 not before it was learnt of.
 """
 
@@ -93,18 +93,17 @@ def _asked(auxiliary: AuxiliaryTask) -> str:
     return f"at least {auxiliary.at_least:g}; networks learn it beside the tasks, nobody is served it"
 
 
+def _kept(group: Aggregate) -> str:
+    return "a row per change, from hourly tiles" if group.intraday else "a snapshot a day, from daily tiles"
+
+
 def _about(view: View) -> str:
     keys = " x ".join(key.column for key in view.keys)
     match view:
         case FeatureGroup():
-            kept = (
-                "a row per change, from hourly tiles"
-                if view.intraday
-                else "a snapshot a day, from daily tiles"
-            )
-            about = f"Keyed by {keys}; {kept}; usable for {words(view.ttl)}."
+            about = f"Keyed by {keys}; {_kept(view)}; usable for {words(view.ttl)}."
         case SequenceGroup():
-            about = f"Keyed by {keys}; the last {view.length} within {words(view.window)}."
+            about = f"Keyed by {keys}; the last {view.length} within {words(view.window)}; {_kept(view)}."
         case Profile():
             links = ", ".join(link.column for link in view.links)
             about = f"Keyed by {keys}; from the {view.table} table" + (

@@ -9,7 +9,7 @@ from functools import cached_property
 from features.declarations.entities import ITEM, SCENARIO, USER, Entity
 from features.declarations.errors import DeclarationError
 from features.declarations.features import Feature
-from features.declarations.groups import FeatureGroup, Profile, SequenceGroup, View
+from features.declarations.groups import Aggregate, FeatureGroup, Profile, SequenceGroup, View
 from features.declarations.names import checked_name
 from features.declarations.quantities import Quantity
 
@@ -179,7 +179,7 @@ class Catalog:
         )
 
     @cached_property
-    def aggregates(self) -> tuple[FeatureGroup | SequenceGroup, ...]:
+    def aggregates(self) -> tuple[Aggregate, ...]:
         """Views built from events, in declaration order."""
         return tuple(view for view in self.views if not isinstance(view, Profile))
 

@@ -17,7 +17,6 @@ from features.declarations.measures import (
     Trend,
     entity_of,
     feature_of,
-    measured,
     quantity_of,
     task_of,
     windows_of,
@@ -32,8 +31,53 @@ TILES = (DAY, HOUR)
 LONGEST_INTRADAY = DAY * 7
 
 
+class _Tiled:
+    """What follows from the tiles that windows are made of."""
+
+    tile: timedelta
+
+    @property
+    def all_windows(self) -> tuple[timedelta, ...]:
+        """Every window there is, ascending."""
+        raise NotImplementedError
+
+    @property
+    def intraday(self) -> bool:
+        return self.tile < DAY
+
+    @property
+    def ttl(self) -> timedelta:
+        """How long a row is usable: until the longest window has left its last event behind."""
+        return self.all_windows[-1] + (self.tile if self.intraday else timedelta(0))
+
+    @property
+    def reach(self) -> int:
+        """How many days before its own a snapshot is made from; the last is the one just left behind."""
+        return -(-self.ttl // DAY)
+
+    def _require_tiled(self, name: str) -> None:
+        """Windows are whole tiles; an intraday group, which has a row for each event, can afford less."""
+        if self.tile not in TILES:
+            raise DeclarationError(f"{name}: a tile is DAY or HOUR, not {self.tile}")
+        for window in self.all_windows:
+            if window < self.tile:
+                raise DeclarationError(
+                    f"{name}: a window of {words(window)} is shorter than a tile ({words(self.tile)})"
+                    + ("; an intraday group, tile=HOUR, may have it" if HOUR <= window < DAY else "")
+                )
+            if window % self.tile:
+                raise DeclarationError(
+                    f"{name}: a window of {words(window)} is no multiple of a tile ({words(self.tile)})"
+                )
+        if self.intraday and self.all_windows[-1] > LONGEST_INTRADAY:
+            raise DeclarationError(
+                f"{name}: a window of {words(self.all_windows[-1])} over hourly tiles is "
+                f"longer than {words(LONGEST_INTRADAY)}; declare a group of daily tiles for it"
+            )
+
+
 @dataclass(frozen=True)
-class FeatureGroup:
+class FeatureGroup(_Tiled):
     """Measures of the event table over windows, per key, summed from tiles.
 
     With daily tiles a key has one snapshot a day: windows are whole days and end with the snapshot's.
@@ -69,51 +113,22 @@ class FeatureGroup:
                 f"feature group {self.name}: windows {', '.join(map(words, self.windows))} "
                 "must be distinct and ascending"
             )
-        if self.tile not in TILES:
-            raise DeclarationError(f"feature group {self.name}: a tile is DAY or HOUR, not {self.tile}")
-        for window in self.all_windows:
-            _require_tiled(self.name, window, self.tile)
-        self._require_affordable()
+        self._require_tiled(f"feature group {self.name}")
+        if self.intraday and self.sketched:
+            raise DeclarationError(
+                f"feature group {self.name}: distinct {self.sketched[0].name}s cannot be kept exact within "
+                "the hour at a bounded price; declare them in a group of daily tiles"
+            )
         names = [feature.name for feature in self.features]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise DeclarationError(f"feature group {self.name} declares {', '.join(repeated)} more than once")
-
-    def _require_affordable(self) -> None:
-        """An intraday group has a row for each event, so it can afford less."""
-        if self.tile == DAY:
-            return
-        if self.all_windows[-1] > LONGEST_INTRADAY:
-            raise DeclarationError(
-                f"feature group {self.name}: a window of {words(self.all_windows[-1])} over hourly tiles is "
-                f"longer than {words(LONGEST_INTRADAY)}; declare a group of daily tiles for it"
-            )
-        for measure in self.measures:
-            if isinstance(measure, Distinct):
-                raise DeclarationError(
-                    f"feature group {self.name}: distinct {measured(measure)}s cannot be kept exact within "
-                    "the hour at a bounded price; declare them in a group of daily tiles"
-                )
 
     @cached_property
     def all_windows(self) -> tuple[timedelta, ...]:
         """The windows of all measures, ascending; a trend brings its own."""
         named = {window for measure in self.measures for window in windows_of(measure, self.windows)}
         return tuple(sorted(named))
-
-    @property
-    def intraday(self) -> bool:
-        return self.tile < DAY
-
-    @property
-    def ttl(self) -> timedelta:
-        """How long a snapshot is usable: until the longest window has left its last event behind."""
-        return self.all_windows[-1] + (self.tile if self.intraday else timedelta(0))
-
-    @property
-    def reach(self) -> int:
-        """How many days before its own a snapshot is made from; the last is the one just left behind."""
-        return -(-self.ttl // DAY)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -129,6 +144,11 @@ class FeatureGroup:
     def counted(self) -> tuple[Entity, ...]:
         """Entities whose ids the measures read, in order of first use."""
         return _distinct(entity_of(measure) for measure in self.measures)
+
+    @property
+    def sketched(self) -> tuple[Entity, ...]:
+        """Entities whose different ids are counted."""
+        return tuple(measure.of for measure in self.measures if isinstance(measure, Distinct))
 
     @cached_property
     def measured_windows(self) -> tuple[tuple[Measure, timedelta], ...]:
@@ -148,14 +168,18 @@ class FeatureGroup:
 
 
 @dataclass(frozen=True)
-class SequenceGroup:
+class SequenceGroup(_Tiled):
     """The key's most recent positive events, newest first.
+
+    With daily tiles a key has one snapshot a day; with hourly ones a row for every instant at which its
+    sequence changes, as an intraday `FeatureGroup` has.
 
     Attributes:
         task: an event belongs to the sequence when this label is 1.
         elements: entities whose ids are kept, one list each, named `<entity>_ids`.
         length: how many events are kept.
-        window: how far back an event may lie, whole days.
+        window: how far back an event may lie, a multiple of the tile.
+        tile: DAY, or HOUR for an intraday sequence.
     """
 
     name: str
@@ -164,6 +188,7 @@ class SequenceGroup:
     elements: tuple[Entity, ...]
     length: int
     window: timedelta
+    tile: timedelta = DAY
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -172,20 +197,16 @@ class SequenceGroup:
             raise DeclarationError(
                 f"sequence group {self.name} needs keys, elements and a length of at least 1"
             )
-        _require_tiled(self.name, self.window, DAY)
+        self._require_tiled(f"sequence group {self.name}")
+
+    @cached_property
+    def all_windows(self) -> tuple[timedelta, ...]:
+        return (self.window,)
 
     @property
-    def intraday(self) -> bool:
-        return False
-
-    @property
-    def ttl(self) -> timedelta:
-        return self.window
-
-    @property
-    def reach(self) -> int:
-        """How many days before its own a snapshot is made from; the last is the one just left behind."""
-        return self.window // DAY
+    def sketched(self) -> tuple[Entity, ...]:
+        """None: a sequence counts nothing."""
+        return ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -244,19 +265,8 @@ class Profile:
         return self.columns
 
 
-View: TypeAlias = FeatureGroup | SequenceGroup | Profile
-
-
-def _require_tiled(name: str, window: timedelta, tile: timedelta) -> None:
-    if window < tile:
-        raise DeclarationError(
-            f"{name}: a window of {words(window)} is shorter than a tile ({words(tile)})"
-            + ("; an intraday group, tile=HOUR, may have it" if tile == DAY and window >= HOUR else "")
-        )
-    if window % tile:
-        raise DeclarationError(
-            f"{name}: a window of {words(window)} is no multiple of a tile ({words(tile)})"
-        )
+Aggregate: TypeAlias = FeatureGroup | SequenceGroup
+View: TypeAlias = Aggregate | Profile
 
 
 def _distinct(named: Iterable[T | None]) -> tuple[T, ...]:

@@ -1,4 +1,4 @@
-"""Daily tiles and snapshots of feature groups.
+"""Daily tiles and snapshots.
 
 A tile holds what became known together of one key's events of one day; a snapshot of day D is folded
 from the tiles of the windows that end with D, as far as they were known when D ended. Each tile is
@@ -13,56 +13,47 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, GroupedData
 from pyspark.sql import functions as sf
 
-from features.compile.spark.partials import (
-    SKETCH_SIZE,
-    Partial,
-    hashes_name,
+from features.compile.spark.groups import (
+    counted_events,
+    feature_columns,
+    key_columns,
     partials_of,
-    value_of,
-    windowed,
     windowed_partials,
 )
-from features.compile.spark.schemas import SPARK_TYPES
+from features.compile.spark.measures import SKETCH_SIZE, hashes_name
+from features.compile.spark.partials import Partial, windowed
 from features.compile.spark.times import day_ending_at_or_after, known_instant
-from features.declarations.groups import FeatureGroup, SequenceGroup
-from features.declarations.measures import Distinct
+from features.declarations.groups import Aggregate
 from features.declarations.windows import DAY
 
 
-def keyed_events(group: FeatureGroup | SequenceGroup, events: DataFrame) -> DataFrame:
-    """Events that have all of the group's keys, with the day whose snapshot is the first to know them."""
-    keyed = events.dropna(subset=key_columns(group))
-    return keyed.withColumn("known", day_ending_at_or_after(known_instant()))
+def known_events(group: Aggregate, events: DataFrame) -> DataFrame:
+    """Events that count in the group, with the day whose snapshot is the first to know them."""
+    return counted_events(group, events).withColumn("known", day_ending_at_or_after(known_instant()))
 
 
-def key_columns(group: FeatureGroup | SequenceGroup) -> list[str]:
-    return [key.column for key in group.keys]
-
-
-def daily_tiles(group: FeatureGroup, events: DataFrame) -> DataFrame:
+def daily_tiles(group: Aggregate, events: DataFrame) -> DataFrame:
     """The tiles of every day in `events`."""
-    keyed = keyed_events(group, events)
+    known = known_events(group, events)
     tile = ["ds", *key_columns(group), "known"]
     parts = partials_of(group)
-    tiles = keyed.groupBy(*tile).agg(
-        *(part.folded(part.row).alias(part.name) for part in parts if part.row is not None)
+    tiles = known.groupBy(*tile).agg(
+        *(part.tiled(part.row).alias(part.name) for part in parts if part.row is not None)
     )
-    for measure in group.measures:
-        if isinstance(measure, Distinct):
-            ids = _sketches(keyed, tile, measure.of.column, hashes_name(measure.of))
-            tiles = tiles.join(ids, tile, "left")
+    for entity in group.sketched:
+        tiles = tiles.join(_sketches(known, tile, entity.column, hashes_name(entity)), tile, "left")
     return tiles.select("ds", *key_columns(group), "known", *(part.name for part in parts))
 
 
-def daily_snapshots(group: FeatureGroup, tiles: DataFrame, start: date, end: date) -> DataFrame:
+def daily_snapshots(group: Aggregate, tiles: DataFrame, start: date, end: date) -> DataFrame:
     """The snapshots of `start`..`end`."""
-    summed = spread(group, tiles, start, end).agg(
+    folded = spread(group, tiles, start, end).agg(
         *(_over(part, window) for part, window in windowed_partials(group))
     )
-    return summed.select(*key_columns(group), *snapshot_times(), *feature_columns(group), day_of_snapshot())
+    return folded.select(*key_columns(group), *snapshot_times(), *feature_columns(group), day_of_snapshot())
 
 
-def spread(group: FeatureGroup | SequenceGroup, tiles: DataFrame, start: date, end: date) -> GroupedData:
+def spread(group: Aggregate, tiles: DataFrame, start: date, end: date) -> GroupedData:
     """Each tile beside every snapshot of `start`..`end` that it counts in, grouped by snapshot and key.
 
     Tiles are shuffled by key before they are spread, once each and not once a snapshot. `age` is how many
@@ -95,14 +86,6 @@ def snapshot_times() -> tuple[Column, Column]:
 
 def day_of_snapshot() -> Column:
     return sf.col("snapshot").alias("ds")
-
-
-def feature_columns(group: FeatureGroup) -> list[Column]:
-    """The features of a frame that has every windowed partial."""
-    return [
-        value_of(measure, window).cast(SPARK_TYPES[feature.dtype]).alias(feature.name)
-        for (measure, window), feature in zip(group.measured_windows, group.features, strict=True)
-    ]
 
 
 def _over(part: Partial, window: timedelta) -> Column:

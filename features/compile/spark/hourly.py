@@ -14,8 +14,14 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as sf
 
-from features.compile.spark.daily import feature_columns, key_columns
-from features.compile.spark.partials import partials_of, windowed, windowed_partials
+from features.compile.spark.groups import (
+    counted_events,
+    feature_columns,
+    key_columns,
+    partials_of,
+    windowed_partials,
+)
+from features.compile.spark.partials import windowed
 from features.compile.spark.times import (
     HOUR_MICROSECONDS,
     day_ending_at_or_after,
@@ -24,24 +30,24 @@ from features.compile.spark.times import (
     known_instant,
     start_of,
 )
-from features.declarations.groups import FeatureGroup
+from features.declarations.groups import Aggregate
 from features.declarations.windows import DAY, HOUR
 
 
-def hourly_tiles(group: FeatureGroup, events: DataFrame) -> DataFrame:
+def hourly_tiles(group: Aggregate, events: DataFrame) -> DataFrame:
     """The tiles of every hour in `events`, told apart by the first whole hour that knows them."""
-    dated = events.dropna(subset=key_columns(group)).withColumns(
+    dated = counted_events(group, events).withColumns(
         {
             "hour": hour_of(sf.unix_micros("event_timestamp")),
             "known_hour": hour_ending_at_or_after(known_instant()),
         }
     )
-    parts = [part.folded(part.row).alias(part.name) for part in partials_of(group) if part.row is not None]
+    parts = [part.tiled(part.row).alias(part.name) for part in partials_of(group) if part.row is not None]
     return dated.groupBy("ds", *key_columns(group), "hour", "known_hour").agg(*parts)
 
 
 def hourly_snapshots(
-    group: FeatureGroup, tiles: DataFrame, events: DataFrame, start: date, end: date
+    group: Aggregate, tiles: DataFrame, events: DataFrame, start: date, end: date
 ) -> DataFrame:
     """The rows at the instants of `start`..`end`, from the tiles and events of the days within reach."""
     first, last = start_of(start), start_of(end + DAY)
@@ -64,14 +70,14 @@ def hourly_snapshots(
     )
 
 
-def _known_within(group: FeatureGroup, events: DataFrame, first: int, last: int) -> DataFrame:
+def _known_within(group: Aggregate, events: DataFrame, first: int, last: int) -> DataFrame:
     """Events that become known in (first, last], while some window still reaches them.
 
     `instant` is when, `now` the hour it lies in, `hour` the one the event happened in.
     """
     instant = sf.col("instant")
     return (
-        events.dropna(subset=key_columns(group))
+        counted_events(group, events)
         .withColumn("instant", known_instant())
         .where((instant > first) & (instant <= last))
         .withColumns({"now": hour_of(instant), "hour": hour_of(sf.unix_micros("event_timestamp"))})
@@ -79,7 +85,7 @@ def _known_within(group: FeatureGroup, events: DataFrame, first: int, last: int)
     )
 
 
-def _heads(group: FeatureGroup, dated: DataFrame) -> DataFrame:
+def _heads(group: Aggregate, dated: DataFrame) -> DataFrame:
     """What is known of the running hour after each instant within it, per key."""
     keys = key_columns(group)
     so_far = (
@@ -88,14 +94,14 @@ def _heads(group: FeatureGroup, dated: DataFrame) -> DataFrame:
         .rangeBetween(Window.unboundedPreceding, Window.currentRow)
     )
     running = [
-        part.fold(_reached(window, part.row)).over(so_far).alias(_head(part.name, window))
+        part.gathered(_reached(window, part.row)).over(so_far).alias(_head(part.name, window))
         for part, window in windowed_partials(group)
         if part.row is not None
     ]
     return dated.where(~_whole_hour()).select(*keys, "instant", *running).dropDuplicates([*keys, "instant"])
 
 
-def _turns(group: FeatureGroup, dated: DataFrame, tiles: DataFrame, first: int, last: int) -> DataFrame:
+def _turns(group: Aggregate, dated: DataFrame, tiles: DataFrame, first: int, last: int) -> DataFrame:
     """Key and instant of whole hours at which a window gains or loses a tile."""
     keys = key_columns(group)
     gained = dated.where(_whole_hour()).select(*keys, "instant")
@@ -113,7 +119,7 @@ def _turns(group: FeatureGroup, dated: DataFrame, tiles: DataFrame, first: int, 
     return gained.union(lost.where((instant > first) & (instant <= last))).distinct()
 
 
-def _tails(group: FeatureGroup, tiles: DataFrame, first: int, last: int) -> DataFrame:
+def _tails(group: Aggregate, tiles: DataFrame, first: int, last: int) -> DataFrame:
     """Per key and hour `now`, the tiles of the whole hours before it; shuffled before they are spread."""
     keys = key_columns(group)
     longest = _hours(group.all_windows[-1])
@@ -134,7 +140,7 @@ def _tails(group: FeatureGroup, tiles: DataFrame, first: int, last: int) -> Data
     )
 
 
-def _merged(group: FeatureGroup) -> Sequence[Column]:
+def _merged(group: Aggregate) -> Sequence[Column]:
     return [
         part.joined(sf.col(_tail(part.name, window)), sf.col(_head(part.name, window))).alias(
             windowed(part.name, window)

@@ -1,4 +1,4 @@
-"""Partials: the mergeable parts of measures that tiles hold, and how a measure is put together again.
+"""Partials: the mergeable parts of features, which tiles hold.
 
 Every partial is folded by an operation that does not depend on order, so that equal events give
 equal bytes however Spark splits them: whole numbers are summed, never floats.
@@ -6,44 +6,15 @@ equal bytes however Spark splits them: whole numbers are summed, never floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pyspark.sql import Column
 from pyspark.sql import functions as sf
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    FloatType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import DataType
 
-from features.declarations.entities import Entity
-from features.declarations.groups import FeatureGroup
-from features.declarations.measures import (
-    Count,
-    Distinct,
-    Last,
-    Max,
-    Mean,
-    Measure,
-    Min,
-    Rate,
-    Sum,
-    TimeSince,
-    Trend,
-    windows_of,
-)
-from features.declarations.quantities import Quantity
 from features.declarations.windows import label
-
-SKETCH_SIZE = 1024
-MILLIONTHS = 1_000_000
-_HASHES = 2.0**64  # how many values a hash can take; the smallest is -2^63
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +26,9 @@ class Partial:
         dtype: its type.
         row: its value of a single event, null where the event does not count; None for a sketch,
             which is made from all events of a key at once.
-        fold: aggregate that merges values; nulls are passed over.
+        fold: aggregate that merges values of tiles; nulls are passed over.
         join: merges two folded values, null being none at all.
+        gather: aggregate of the rows' values to a tile's; None where `fold` is that as well.
         nothing: what no values fold to; None for null.
     """
 
@@ -65,10 +37,19 @@ class Partial:
     row: Column | None
     fold: Callable[[Column], Column]
     join: Callable[[Column, Column], Column]
-    nothing: int | None = None
+    gather: Callable[[Column], Column] | None = None
+    nothing: Column | None = None
+
+    def gathered(self, rows: Column) -> Column:
+        """The aggregate of events' values, null where there are none."""
+        return (self.gather or self.fold)(rows)
+
+    def tiled(self, rows: Column) -> Column:
+        """The aggregate of events' values, `nothing` where there are none."""
+        return self._filled(self.gathered(rows))
 
     def folded(self, values: Column) -> Column:
-        """The aggregate of `values`, `nothing` where there are none."""
+        """The aggregate of tiles' values, `nothing` where there are none."""
         return self._filled(self.fold(values))
 
     def joined(self, one: Column, other: Column) -> Column:
@@ -76,140 +57,9 @@ class Partial:
         return self.join(self._filled(one), self._filled(other))
 
     def _filled(self, value: Column) -> Column:
-        return value if self.nothing is None else sf.coalesce(value, sf.lit(self.nothing))
-
-
-def partials_of(group: FeatureGroup) -> tuple[Partial, ...]:
-    """The columns of a group's tiles beside its keys, without repetition; impressions come first."""
-    named = {partial.name: partial for measure in (Count(), *group.measures) for partial in _parts(measure)}
-    return tuple(named.values())
-
-
-def windowed_partials(group: FeatureGroup) -> tuple[tuple[Partial, timedelta], ...]:
-    """Which partials are needed over which windows."""
-    needed = {
-        windowed(partial.name, window): (partial, window)
-        for measure in group.measures
-        for window in windows_of(measure, group.windows)
-        for partial in _parts(measure)
-    }
-    return tuple(needed.values())
+        return value if self.nothing is None else sf.coalesce(value, self.nothing)
 
 
 def windowed(name: str, window: timedelta) -> str:
     """The column that holds a partial folded over a window."""
     return f"{name}__{label(window)}"
-
-
-def value_of(measure: Measure, window: timedelta) -> Column:  # noqa: C901 -- one case a measure
-    """A measure from its folded partials."""
-
-    def part(name: str, span: timedelta = window) -> Column:
-        return sf.col(windowed(name, span))
-
-    match measure:
-        case Count():
-            return part("impressions")
-        case Sum():
-            return _total(measure, window)
-        case Rate(task, prior, strength):
-            positives, labelled = part(f"{task}_positives"), part(f"{task}_labelled")
-            return (positives + sf.lit(strength * prior)) / (labelled + sf.lit(strength))
-        case Mean(of):
-            values = part(f"{of.name}_values")
-            return sf.when(values > 0, part(f"{of.name}_millionths") / sf.lit(float(MILLIONTHS)) / values)
-        case Min(of):
-            return part(f"{of.name}_min")
-        case Max(of):
-            return part(f"{of.name}_max")
-        case Distinct(of):
-            return _estimate(part(f"{of.name}_hashes"))
-        case Last(of):
-            return part(f"{of.name}_last")[of.column]
-        case TimeSince(task):
-            return part(f"{task or 'impression'}_time")
-        case Trend(of, short, long, strength):
-            recent, usual = _total(of, short), _total(of, long)
-            return (recent * sf.lit(long / short) + sf.lit(strength)) / (usual + sf.lit(strength))
-
-
-def hashes_name(entity: Entity) -> str:
-    """The column that holds an entity's sketch."""
-    return f"{entity.name}_hashes"
-
-
-def _parts(measure: Measure) -> Iterator[Partial]:  # noqa: C901 -- one case a measure
-    match measure:
-        case Count():
-            yield _sum("impressions", sf.lit(1))
-        case Sum(of):
-            yield _sum(f"{of}_positives", sf.col(f"label_{of}")) if isinstance(of, str) else _millionths(of)
-        case Rate(task):
-            yield _sum(f"{task}_positives", sf.col(f"label_{task}"))
-            yield _sum(f"{task}_labelled", sf.col(f"label_{task}").isNotNull().cast("int"))
-        case Mean(of):
-            yield _millionths(of)
-            yield _sum(f"{of.name}_values", sf.col(of.name).isNotNull().cast("int"))
-        case Min(of):
-            yield Partial(f"{of.name}_min", FloatType(), sf.col(of.name), sf.min, sf.least)
-        case Max(of):
-            yield Partial(f"{of.name}_max", FloatType(), sf.col(of.name), sf.max, sf.greatest)
-        case Distinct(of):
-            yield Partial(hashes_name(of), ArrayType(LongType()), None, _merged, _refuse_join)
-        case Last(of):
-            yield _last(of)
-        case TimeSince(task):
-            happened = sf.unix_micros("event_timestamp")
-            row = happened if task is None else sf.when(sf.col(f"label_{task}") == 1, happened)
-            yield Partial(f"{task or 'impression'}_time", LongType(), row, sf.max, sf.greatest)
-        case Trend(of):
-            yield from _parts(of)
-
-
-def _sum(name: str, row: Column) -> Partial:
-    return Partial(name, LongType(), row.cast("bigint"), sf.sum, lambda one, other: one + other, nothing=0)
-
-
-def _millionths(quantity: Quantity) -> Partial:
-    """A sum of floats depends on their order, so a quantity is summed in whole millionths."""
-    return _sum(
-        f"{quantity.name}_millionths", sf.round(sf.col(quantity.name).cast("double") * sf.lit(MILLIONTHS))
-    )
-
-
-def _last(entity: Entity) -> Partial:
-    """The newest event that has the id; of equally old ones the greater event id counts."""
-    dtype = StructType(
-        [
-            StructField("event_time", LongType()),
-            StructField("event_id", StringType()),
-            StructField(entity.column, StringType()),
-        ]
-    )
-    event = sf.struct(sf.unix_micros("event_timestamp").alias("event_time"), "event_id", entity.column)
-    row = sf.when(sf.col(entity.column).isNotNull(), event)
-    return Partial(f"{entity.name}_last", dtype, row, sf.max, sf.greatest)
-
-
-def _total(of: Count | Sum, window: timedelta) -> Column:
-    if isinstance(of, Count):
-        return sf.col(windowed("impressions", window))
-    if isinstance(of.of, str):
-        return sf.col(windowed(f"{of.of}_positives", window))
-    return sf.col(windowed(f"{of.of.name}_millionths", window)) / sf.lit(float(MILLIONTHS))
-
-
-def _merged(sketches: Column) -> Column:
-    """The smallest distinct hashes of several sketches, ascending."""
-    return sf.slice(sf.sort_array(sf.array_distinct(sf.flatten(sf.collect_list(sketches)))), 1, SKETCH_SIZE)
-
-
-def _estimate(hashes: Column) -> Column:
-    """How many ids a sketch has seen: all it holds, or as many as the density of the smallest tells."""
-    share = (sf.element_at(hashes, SKETCH_SIZE).cast("double") + sf.lit(_HASHES / 2)) / sf.lit(_HASHES)
-    held = sf.size(hashes)
-    return sf.when(held < SKETCH_SIZE, held.cast("double")).otherwise(sf.lit(SKETCH_SIZE - 1.0) / share)
-
-
-def _refuse_join(one: Column, other: Column) -> Column:
-    raise NotImplementedError("sketches belong to daily tiles, whose values are never joined in pairs")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pyspark.sql.types import (
-    ArrayType,
     ByteType,
-    DataType,
     DateType,
     FloatType,
     LongType,
@@ -15,19 +13,10 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from features.compile.spark.partials import partials_of
+from features.compile.spark.groups import partials_of
+from features.compile.spark.spark_types import SPARK_TYPES
 from features.declarations.catalog import Catalog
-from features.declarations.entities import Entity
-from features.declarations.features import DType
-from features.declarations.groups import FeatureGroup, SequenceGroup
-
-SPARK_TYPES: dict[DType, DataType] = {
-    DType.FLOAT: FloatType(),
-    DType.INT: LongType(),
-    DType.STRING: StringType(),
-    DType.STRINGS: ArrayType(StringType()),
-    DType.INTS: ArrayType(LongType()),
-}
+from features.declarations.groups import Aggregate
 
 
 def event_schema(catalog: Catalog) -> StructType:
@@ -46,29 +35,15 @@ def event_schema(catalog: Catalog) -> StructType:
     )
 
 
-def tile_schema(group: FeatureGroup | SequenceGroup) -> StructType:
+def tile_schema(group: Aggregate) -> StructType:
     """Columns of a group's tiles, the day of the partition included.
 
     Beside its keys a tile has the day on which its events happened (`ds`) and the day whose snapshot
     was the first to know them (`known`); an hourly one has both as hours since 1970 as well.
     """
     keys = [StructField(key.column, StringType()) for key in group.keys]
-    day = StructField("ds", DateType())
-    if isinstance(group, SequenceGroup):
-        events = StructField("events", ArrayType(_element(group.elements)))
-        return StructType([*keys, StructField("known", DateType()), events, day])
     times = [StructField("known", DateType())]
     if group.intraday:
         times = [StructField("hour", LongType()), StructField("known_hour", LongType())]
     parts = [StructField(partial.name, partial.dtype) for partial in partials_of(group)]
-    return StructType([*keys, *times, *parts, day])
-
-
-def _element(elements: tuple[Entity, ...]) -> StructType:
-    return StructType(
-        [
-            StructField("event_time", LongType()),
-            StructField("event_id", StringType()),
-            *(StructField(entity.column, StringType()) for entity in elements),
-        ]
-    )
+    return StructType([*keys, *times, *parts, StructField("ds", DateType())])

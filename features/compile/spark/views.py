@@ -7,22 +7,20 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from features.compile.spark.daily import daily_snapshots, daily_tiles, key_columns
+from features.compile.spark.daily import daily_snapshots, daily_tiles
+from features.compile.spark.groups import key_columns
 from features.compile.spark.hourly import hourly_snapshots, hourly_tiles
-from features.compile.spark.schemas import SPARK_TYPES
-from features.compile.spark.sequences import sequence_snapshots, sequence_tiles
-from features.declarations.groups import FeatureGroup, Profile, SequenceGroup
+from features.compile.spark.spark_types import SPARK_TYPES
+from features.declarations.groups import Aggregate, Profile
 
 
-def tiles(group: FeatureGroup | SequenceGroup, events: DataFrame) -> DataFrame:
+def tiles(group: Aggregate, events: DataFrame) -> DataFrame:
     """The tiles of every day in `events`; events without one of the keys belong to no tile."""
-    if isinstance(group, SequenceGroup):
-        return sequence_tiles(group, events)
     return hourly_tiles(group, events) if group.intraday else daily_tiles(group, events)
 
 
 def snapshots(
-    group: FeatureGroup | SequenceGroup, group_tiles: DataFrame, events: DataFrame, start: date, end: date
+    group: Aggregate, group_tiles: DataFrame, events: DataFrame, start: date, end: date
 ) -> DataFrame:
     """The rows of `start`..`end`.
 
@@ -33,8 +31,6 @@ def snapshots(
         start: the first day.
         end: the last day, included.
     """
-    if isinstance(group, SequenceGroup):
-        return sequence_snapshots(group, group_tiles, start, end)
     if group.intraday:
         return hourly_snapshots(group, group_tiles, events, start, end)
     return daily_snapshots(group, group_tiles, start, end)
@@ -52,11 +48,11 @@ def profile_rows(profile: Profile, table: DataFrame, known_since: date) -> DataF
     )
 
 
-def tile_order(group: FeatureGroup | SequenceGroup) -> tuple[str, ...]:
+def tile_order(group: Aggregate) -> tuple[str, ...]:
     """Columns that name a tile within its day; partitions are sorted by them."""
     return (*key_columns(group), *(("hour", "known_hour") if group.intraday else ("known",)))
 
 
-def row_order(group: FeatureGroup | SequenceGroup) -> tuple[str, ...]:
+def row_order(group: Aggregate) -> tuple[str, ...]:
     """Columns that name a row within its day: the keys, and the instant where a day has many."""
     return (*key_columns(group), *(("event_timestamp",) if group.intraday else ()))

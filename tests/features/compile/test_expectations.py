@@ -21,10 +21,11 @@ from features.compile.expectations import (
 )
 from features.declarations.catalog import Catalog, Volume
 from features.declarations.catalogs import find_catalog
-from features.declarations.entities import USER
+from features.declarations.entities import ITEM, USER
 from features.declarations.features import DType, Encoding, Feature, Role
-from features.declarations.groups import FeatureGroup, Profile, View
+from features.declarations.groups import Profile, SequenceGroup, View
 from features.declarations.mapping import Mapping, mapped_catalog
+from features.declarations.windows import HOUR
 
 CUSTOM = Mapping.model_validate(
     {
@@ -37,7 +38,8 @@ CATALOGS = [
     *(find_catalog(name) for name in ("kuairand-pure", "movielens-100k", "simulated")),
     mapped_catalog(CUSTOM),
 ]
-VIEWS = [(catalog, view) for catalog in CATALOGS for view in catalog.views]
+RECENT = SequenceGroup("user_recent", (USER,), "click", (ITEM,), length=5, window=HOUR * 6, tile=HOUR)
+VIEWS = [*((catalog, view) for catalog in CATALOGS for view in catalog.views), (CATALOGS[0], RECENT)]
 ANY_VOLUME = Volume(0.0, 100.0)
 
 all_catalogs = pytest.mark.parametrize("catalog", CATALOGS, ids=lambda catalog: catalog.dataset)
@@ -99,7 +101,8 @@ def test_keys_of_a_view_are_unique_together_within_a_partition(catalog: Catalog,
     (unique,) = [
         check for check in suites.rows.expectations if isinstance(check, gxe.ExpectCompoundColumnsToBeUnique)
     ]
-    instant = ["event_timestamp"] if isinstance(view, FeatureGroup) and view.intraday else []
+    intraday = not isinstance(view, Profile) and view.intraday
+    instant = ["event_timestamp"] if intraday else []
     assert unique.column_list == ["ds", *(key.column for key in view.keys), *instant]
 
 

@@ -46,6 +46,11 @@ def group(**changes: object) -> FeatureGroup:
     return FeatureGroup(**(fields | changes))  # type: ignore[arg-type]
 
 
+def recent(window: timedelta = DAY * 7, **changes: object) -> SequenceGroup:
+    fields = {"task": "click", "elements": (ITEM,), "length": 5, "window": window}
+    return SequenceGroup("recent", (USER,), **(fields | changes))  # type: ignore[arg-type]
+
+
 def catalog(*views: View, services: tuple[Service, ...] = ()) -> Catalog:
     tasks = (Task("click", prior=0.3),)
     return Catalog(
@@ -91,8 +96,14 @@ def test_feature_group_that_cannot_work_says_why(changes: dict[str, object], sen
         (lambda: Trend(Sum(BALANCE), DAY, DAY * 7), "may be negative has no trend"),
         (lambda: Quantity("seconds", low=2.0, high=1.0), "low 2.0 is above high 1.0"),
         (lambda: Quantity("Seconds"), "not a valid name"),
-        (lambda: SequenceGroup("recent", (USER,), "click", (ITEM,), 0, DAY), "a length of at least 1"),
-        (lambda: SequenceGroup("recent", (USER,), "click", (ITEM,), 5, HOUR), "shorter than a tile"),
+        (lambda: recent(length=0), "a length of at least 1"),
+        (
+            lambda: recent(HOUR),
+            "sequence group recent: a window of 1 hour is shorter than a tile .*tile=HOUR",
+        ),
+        (lambda: recent(HOUR * 36), "36 hours is no multiple of a tile"),
+        (lambda: recent(DAY * 8, tile=HOUR), "8 days over hourly tiles is longer than 7 days"),
+        (lambda: recent(tile=HOUR / 2), "a tile is DAY or HOUR"),
     ],
 )
 def test_measure_that_cannot_work_says_why(declare: Callable[[], object], sentence: str) -> None:
@@ -133,8 +144,8 @@ def test_feature_that_cannot_work_says_why(feature: dict[str, object], sentence:
         ((group(),), (Service("ranker_v1", ("other",)),), "unknown views: other"),
         ((group(measures=(Mean(BALANCE, 0.0),)),), (), "unknown quantity balance.*they have seconds"),
         ((group(measures=(Distinct(AUTHOR),)),), (), "unknown entity author"),
-        ((SequenceGroup("recent", (USER,), "buy", (ITEM,), 5, DAY * 7),), (), "unknown task buy"),
-        ((SequenceGroup("recent", (USER,), "click", (AUTHOR,), 5, DAY * 7),), (), "unknown entity author"),
+        ((recent(task="buy"),), (), "unknown task buy"),
+        ((recent(elements=(AUTHOR,)),), (), "unknown entity author"),
     ],
 )
 def test_catalog_that_cannot_work_says_why(
@@ -191,6 +202,12 @@ def test_windows_of_hours_are_named_so_and_reach_an_hour_further() -> None:
     assert [feature.name for feature in intraday.features] == ["impressions_1h", "impressions_1d"]
     assert intraday.ttl == timedelta(hours=25)
     assert intraday.reach == 2
+
+
+def test_intraday_sequence_reaches_an_hour_further_than_its_window() -> None:
+    intraday, daily = recent(DAY, tile=HOUR), recent(DAY)
+    assert (intraday.intraday, intraday.ttl, intraday.reach) == (True, timedelta(hours=25), 2)
+    assert (daily.intraday, daily.ttl, daily.reach) == (False, DAY, 1)
 
 
 def test_a_trend_makes_the_group_reach_as_far_as_its_long_window() -> None:

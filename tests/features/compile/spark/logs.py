@@ -155,7 +155,7 @@ def _value(measure: Measure, window: timedelta, counted: dict[timedelta, list[Ev
             return max(seen, key=lambda event: event.order).item_id if seen else None
         case TimeSince(task):
             dated = [event.event_timestamp for event in events if task is None or event.label_click == 1]
-            return _microseconds(max(dated)) if dated else None
+            return microseconds(max(dated)) if dated else None
         case Trend(of, short, long, strength):
             recent, usual = (_value(of, span, counted) for span in (short, long))
             return (recent * (long / short) + strength) / (usual + strength)
@@ -165,7 +165,7 @@ def _total(values: list[np.float32]) -> float:
     return sum(round(float(value) * 1_000_000) for value in values) / 1_000_000
 
 
-def _microseconds(instant: datetime) -> int:
+def microseconds(instant: datetime) -> int:
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.features import Role
-from features.declarations.groups import FeatureGroup, SequenceGroup
+from features.declarations.groups import Aggregate, FeatureGroup, SequenceGroup
 from features.declarations.measures import Count, Distinct, Sum, Trend
 from features.declarations.windows import DAY, days
 from tests.features.compile.spark.logs import (
@@ -87,7 +87,7 @@ def sequence_oracle(events: list[Event]) -> dict[tuple[Any, ...], tuple[list[str
     return expected
 
 
-def built(spark: Any, group: FeatureGroup | SequenceGroup, events: list[Event]) -> list[Any]:
+def built(spark: Any, group: Aggregate, events: list[Event]) -> list[Any]:
     from features.compile.spark import snapshots, tiles
 
     frame = as_frame(spark, events)

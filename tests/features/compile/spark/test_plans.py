@@ -12,7 +12,7 @@ import pytest
 
 from features.declarations import kuairand_pure, movielens_100k, simulated
 from features.declarations.catalog import Catalog
-from features.declarations.groups import FeatureGroup, SequenceGroup
+from features.declarations.groups import Aggregate
 from tests.features.compile.spark.logs import FIRST
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -47,7 +47,7 @@ def plan_of(frame: Any) -> str:
 
 @pytest.mark.parametrize(("catalog", "group"), VIEWS)
 def test_plans_of_a_declared_view_are_adaptive_and_free_of_python(
-    spark: Any, table_of: TableOf, catalog: Catalog, group: FeatureGroup | SequenceGroup
+    spark: Any, table_of: TableOf, catalog: Catalog, group: Aggregate
 ) -> None:
     from features.compile.spark import event_schema, snapshots, tile_schema, tiles
 

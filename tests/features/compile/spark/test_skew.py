@@ -17,7 +17,7 @@ import pytest
 from features.declarations.catalog import Task
 from features.declarations.engagement import activity, engagement
 from features.declarations.entities import ITEM, USER
-from features.declarations.groups import FeatureGroup, SequenceGroup
+from features.declarations.groups import Aggregate, SequenceGroup
 from features.declarations.windows import DAY, days
 from tests.features.compile.spark.logs import FIRST, MIDNIGHT
 from tests.features.compile.spark.stages import shuffle_reads
@@ -77,7 +77,7 @@ def events(spark: Any, folder: Path) -> Iterator[Any]:
         spark.conf.set(key, value)
 
 
-def features_of(group: FeatureGroup | SequenceGroup, events: Any) -> dict[str, Any]:
+def features_of(group: Aggregate, events: Any) -> dict[str, Any]:
     """Item to its row of the second day."""
     from features.compile.spark import snapshots, tiles
 
@@ -131,9 +131,7 @@ def test_newest_positives_of_a_hot_item_are_right(events: Any, folder: Path) -> 
 
 
 @pytest.mark.parametrize("group", [ENGAGEMENT, ACTIVITY, POSITIVES], ids=lambda group: group.name)
-def test_no_task_reads_the_lions_share_of_a_hot_item(
-    spark: Any, events: Any, group: FeatureGroup | SequenceGroup
-) -> None:
+def test_no_task_reads_the_lions_share_of_a_hot_item(spark: Any, events: Any, group: Aggregate) -> None:
     from features.compile.spark import tiles
 
     made = tiles(group, events)
