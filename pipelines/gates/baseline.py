@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.days import DAY, Days
 from pipelines.gates.drift import Distribution, chance, count, divide, null_share, psi
-from pipelines.gates.watched import Watched, units, values
+from pipelines.gates.watched import Watched, among, units, values
 
 
 class ColumnBaseline(BaseModel):
@@ -18,6 +18,7 @@ class ColumnBaseline(BaseModel):
 
     Attributes:
         distribution: its values.
+        among: the count that is above zero in the rows that were counted; empty where all were.
         null_share: its share of nulls, 0 to 1; None without rows.
         usual_psi: the largest PSI of a stretch of these days against all of them. A stretch is as
             long as what will be judged, and has keys enough to be judged itself.
@@ -29,6 +30,7 @@ class ColumnBaseline(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     distribution: Distribution
+    among: str = ""
     null_share: float | None
     usual_psi: float
     usual_null_shift: float
@@ -74,21 +76,21 @@ class Population:
         self._first = first
         self._stretch = stretch
         self._rows_of = rows_of
-        self._parts: dict[tuple[date, date], pa.Table] = {}
-        self._units: dict[tuple[date, date, tuple[str, ...]], int] = {}
+        self._parts: dict[tuple[date, date, str], pa.Table] = {}
+        self._units: dict[tuple[date, date, str, tuple[str, ...]], int] = {}
 
-    def part(self, days: Days) -> pa.Table:
-        """Rows of some of the days."""
-        key = (days.start, days.end)
+    def part(self, days: Days, count: str = "") -> pa.Table:
+        """Rows of some of the days, or those of them in which a count is above zero."""
+        key = (days.start, days.end, count)
         if key not in self._parts:
-            self._parts[key] = self._rows_of(days)
+            self._parts[key] = among(self.part(days), count) if count else self._rows_of(days)
         return self._parts[key]
 
-    def units(self, days: Days, keys: tuple[str, ...]) -> int:
-        """How many keys those rows are about."""
-        key = (days.start, days.end, keys)
+    def units(self, days: Days, watched: Watched) -> int:
+        """How many keys the rows are about that a column is watched in."""
+        key = (days.start, days.end, watched.among, watched.keys)
         if key not in self._units:
-            self._units[key] = units(self.part(days), keys)
+            self._units[key] = units(self.part(days, watched.among), watched.keys)
         return self._units[key]
 
     def whole(self, window: timedelta) -> Days | None:
@@ -109,13 +111,16 @@ def describe(population: Population, watched: Iterable[Watched]) -> dict[str, Co
 
 
 def _describe(population: Population, watched: Watched) -> ColumnBaseline:
+    if watched.instead is not None and population.whole(watched.window) is None:
+        watched = watched.instead
     whole, reached = population.whole(watched.window), population.whole(watched.reach)
     days, null_days = whole or population.days, reached or population.days
-    column = values(population.part(days), watched)
-    expected = count(column, divide(column), population.units(days, watched.keys))
-    share = null_share(population.part(null_days)[watched.column])
+    column = values(population.part(days, watched.among), watched)
+    expected = count(column, divide(column), population.units(days, watched))
+    share = null_share(population.part(null_days, watched.among)[watched.column])
     return ColumnBaseline(
         distribution=expected,
+        among=watched.among,
         null_share=share,
         usual_psi=max(_stretch_psis(population, watched, expected, days), default=0.0),
         usual_null_shift=max(_stretch_shifts(population, watched, share, null_days), default=0.0),
@@ -128,8 +133,8 @@ def _stretch_psis(
     population: Population, watched: Watched, expected: Distribution, days: Days
 ) -> Iterator[float]:
     for stretch in population.stretches(days):
-        column = values(population.part(stretch), watched)
-        actual = count(column, expected.bins, population.units(stretch, watched.keys))
+        column = values(population.part(stretch, watched.among), watched)
+        actual = count(column, expected.bins, population.units(stretch, watched))
         found = psi(expected.counts, actual.counts)
         if found is not None and chance(expected, actual) <= watched.feature.max_psi:
             yield found
@@ -139,6 +144,6 @@ def _stretch_shifts(
     population: Population, watched: Watched, usual: float | None, days: Days
 ) -> Iterator[float]:
     for stretch in population.stretches(days):
-        share = null_share(population.part(stretch)[watched.column])
+        share = null_share(population.part(stretch, watched.among)[watched.column])
         if usual is not None and share is not None:
             yield abs(share - usual)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.gates.baseline import Baseline, ColumnBaseline
 from pipelines.gates.drift import chance, count, largest_shift, null_chance, null_share, percent, psi
-from pipelines.gates.watched import Watched, units, values
+from pipelines.gates.watched import Watched, among, units, values
 
 # Days that shift up to twice as far as the training days do among themselves are as usual. A share
 # shifts in proportion, the index by the square.
@@ -94,14 +94,20 @@ def compare(baseline: Baseline, watched: Iterable[Watched], rows: pa.Table) -> D
 
 
 def _compared(baseline: Baseline, watched: Iterable[Watched], rows: pa.Table) -> Iterator[Comparison]:
-    keys: dict[tuple[str, ...], int] = {}
+    parts: dict[str, pa.Table] = {"": rows}
+    keys: dict[tuple[str, tuple[str, ...]], int] = {}
     for column in watched:
         known = baseline.columns.get(column.column)
-        if known is None:  # declared after the baseline was made
+        if known is not None and known.among and column.instead is not None:
+            column = column.instead
+        if known is None or known.among != column.among:  # of another declaration than the baseline
             continue
-        if column.keys not in keys:
-            keys[column.keys] = units(rows, column.keys)
-        yield _compare(known, column, rows, keys[column.keys])
+        if column.among not in parts:
+            parts[column.among] = among(rows, column.among)
+        part, key = parts[column.among], (column.among, column.keys)
+        if key not in keys:
+            keys[key] = units(part, column.keys)
+        yield _compare(known, column, part, keys[key])
 
 
 def _compare(known: ColumnBaseline, watched: Watched, rows: pa.Table, keys: int) -> Comparison:

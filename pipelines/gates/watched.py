@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from features.declarations.catalog import Catalog
 from features.declarations.features import DType, Encoding, Feature
 from features.declarations.groups import FeatureGroup, Profile, View
+from features.declarations.measures import Count
 
 _MICROSECONDS_AN_HOUR = 3.6e9
 
@@ -28,6 +29,8 @@ class Watched:
         window: how far back its values look; zero where they do not look back.
         reach: how far back it is known at all: a key without an event in that time has no value.
         missing: the value of a row without one; None where such a row is compared by nothing.
+        among: the count that is above zero in the rows that are compared; empty where all are.
+        instead: what is watched where `window` never lies within the log on the training days.
     """
 
     column: str
@@ -36,6 +39,8 @@ class Watched:
     window: timedelta
     reach: timedelta
     missing: float | None
+    among: str = ""
+    instead: Watched | None = None
 
 
 def watched_rows(catalog: Catalog, service: str) -> Iterator[Watched]:
@@ -64,12 +69,20 @@ def watched_rows(catalog: Catalog, service: str) -> Iterator[Watched]:
 def watched_view(view: View) -> Iterator[Watched]:
     """Columns of a view's snapshots.
 
-    Which keys a snapshot has depends on the view's longest window, and so do the shares of every
-    feature of theirs.
+    Which keys a snapshot has depends on the view's longest window, and so does how many of them were
+    idle in a shorter one. Where the longest never lies within the log, features of a window whose events
+    the view counts are compared among the keys that have one: those depend on that window alone.
     """
     keys = tuple(key.column for key in view.keys)
+    counts = _counts(view)
     for feature in view.features:
-        yield Watched(feature.name, feature, keys, view.ttl, view.ttl, _missing(view, feature))
+        watched = Watched(feature.name, feature, keys, view.ttl, view.ttl, _missing(view, feature))
+        window = window_of(view, feature)
+        count = counts.get(window, feature.name)
+        if count != feature.name:
+            active = replace(watched, window=window, reach=window, among=count)
+            watched = replace(watched, instead=active)
+        yield watched
 
 
 def window_of(view: View, feature: Feature) -> timedelta:
@@ -80,8 +93,13 @@ def window_of(view: View, feature: Feature) -> timedelta:
     return dict(zip((own.name for own in view.features), windows, strict=True))[feature.name]
 
 
+def among(table: pa.Table, count: str) -> pa.Table:
+    """The rows in which a count is above zero; all of them where it has no name."""
+    return table.filter(pc.greater(table[count], 0)) if count else table
+
+
 def values(table: pa.Table, watched: Watched) -> pa.ChunkedArray:
-    """The values to compare: a list by its length, an instant by the hours since."""
+    """The values to compare, of rows that are: a list by its length, an instant by the hours since."""
     column = table[watched.column]
     if pa.types.is_list(column.type):
         column = pc.list_value_length(column)
@@ -97,6 +115,14 @@ def values(table: pa.Table, watched: Watched) -> pa.ChunkedArray:
 def units(table: pa.Table, keys: Sequence[str]) -> int:
     """How many different keys the rows are about."""
     return int(table.select(list(keys)).group_by(list(keys)).aggregate([]).num_rows)
+
+
+def _counts(view: View) -> dict[timedelta, str]:
+    """The feature that counts the events in a window, for windows that have one."""
+    if not isinstance(view, FeatureGroup):
+        return {}
+    measured = zip(view.measured_windows, view.features, strict=True)
+    return {window: feature.name for (measure, window), feature in measured if isinstance(measure, Count)}
 
 
 def _missing(view: View, feature: Feature) -> float | None:

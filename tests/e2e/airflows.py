@@ -114,8 +114,10 @@ class Airflow:
         self.rest.post("/assets/events", json=body).raise_for_status()
 
     def _give_up(self, run: Json) -> None:
+        """Fail a run. While the scheduler writes, the answer may be too late; the next look tells."""
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
-        self.rest.patch(path, json={"state": "failed"}).raise_for_status()
+        with suppress(httpx.ReadTimeout):
+            self.rest.patch(path, json={"state": "failed"}).raise_for_status()
 
     def tasks(self, run: Json) -> list[Json]:
         """Task instances of a run, mapped ones by their index."""

@@ -31,6 +31,7 @@ TRAINING, VIEW = "training_sets/ranker_v1", "user_engagement"
 TABLE = f"features/{VIEW}"
 ROWS, KEYS = 400, 1500
 RATE, COUNT, PROFILE = "click_rate_7d", "impressions_7d", "user_profile__activity"
+SHORT_RATE, SHORT_COUNT = "click_rate_1d", "impressions_1d"
 Poison = Callable[[list[object]], list[object]]
 
 
@@ -263,6 +264,36 @@ def test_a_window_that_reaches_back_before_the_log_is_not_judged(settings: Setti
     assert hold_snapshot(settings, lambda rows: overwritten(rows, RATE, lambda v: [0.0] * len(v))) == ""
     (found,) = (f for f in drift_of(settings, TABLE, JUDGED).features if f.column == RATE)
     assert found.unjudged == "a window reaches back before the log"
+
+
+def test_a_shorter_window_than_the_longest_is_judged_among_the_keys_that_have_an_event_in_it(
+    settings: Settings,
+) -> None:
+    write_baselines_of_the_first_days(settings)
+    message = hold_snapshot(settings, lambda rows: overwritten(rows, SHORT_RATE, lambda v: [0.0] * len(v)))
+    assert f"PSI of {SHORT_RATE} against the training days is at most" in message
+
+    def half_idle(rows: pa.Table) -> pa.Table:
+        idle = overwritten(rows, SHORT_COUNT, lambda v: [0.0 if row % 2 else 5.0 for row in range(len(v))])
+        return overwritten(idle, SHORT_RATE, lambda v: [0.3 if row % 2 else x for row, x in enumerate(v)])
+
+    assert hold_snapshot(settings, half_idle) == ""
+    found = {feature.column: feature for feature in drift_of(settings, TABLE, JUDGED).features}
+    assert not found[SHORT_RATE].unjudged
+    assert (found[SHORT_RATE].psi or 0.0) < 0.1
+    assert found[SHORT_COUNT].unjudged == "a window reaches back before the log"
+
+
+def test_a_column_is_not_compared_with_a_baseline_that_counted_other_rows(settings: Settings) -> None:
+    lake = Lake(settings.lake)
+    baseline = find_baseline(lake, TABLE, LAST)
+    assert baseline is not None
+    columns = baseline.columns | {RATE: baseline.columns[RATE].model_copy(update={"among": "another"})}
+    changed = baseline.model_copy(update={"columns": columns})
+    baseline_path(lake, TABLE, LAST).write_text(changed.model_dump_json(), encoding="utf-8")
+    assert hold_snapshot(settings, lambda rows: overwritten(rows, RATE, lambda v: [0.0] * len(v))) == ""
+    names = {feature.column for feature in drift_of(settings, TABLE, JUDGED).features}
+    assert names == {feature.name for feature in CATALOG.view(VIEW).features} - {RATE}
 
 
 def write_baselines_of_the_first_days(settings: Settings) -> None:
