@@ -55,8 +55,8 @@ module is imported, with a sentence that says why.
 
 Windows are whole days over daily tiles: the snapshot of day D, at the first instant after D, knows the windows that end
 with D. With `tile=HOUR` a group, of measures or a sequence, is intraday: its windows may be hours, and it has a row for
-every instant at which one of its features changes, exact to the microsecond. An event counts from the first instant after it happened, and
-not before it was learnt of.
+every instant at which one of its features changes, exact to the microsecond. An event counts from the first instant
+after it happened, and not before it was learnt of.
 """
 
 

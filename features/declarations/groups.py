@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,15 +32,15 @@ TILES = (DAY, HOUR)
 LONGEST_INTRADAY = DAY * 7
 
 
-class _Tiled:
+class _Tiled(ABC):
     """What follows from the tiles that windows are made of."""
 
     tile: timedelta
 
     @property
+    @abstractmethod
     def all_windows(self) -> tuple[timedelta, ...]:
         """Every window there is, ascending."""
-        raise NotImplementedError
 
     @property
     def intraday(self) -> bool:
