@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from infra.spark.cluster import WORKER_HOSTS, cluster
+from infra.spark.cluster import WORKER_HOSTS, Cluster, cluster
 from pipelines.days import Days
 from pipelines.lake import Lake
 from pipelines.settings import CHECKOUT, Settings
@@ -39,6 +41,18 @@ EAGER = {
     "spark.speculation.multiplier": "0.01",
     "spark.speculation.quantile": "0.01",
 }
+# Executors write their tasks' beginnings and ends into their own folders. Their stderr says the same, but
+# through the worker, later than the end is known to the driver.
+TASK_LOG = """
+appender.tasks.type = File
+appender.tasks.name = tasks
+appender.tasks.fileName = tasks.log
+appender.tasks.layout.type = PatternLayout
+appender.tasks.layout.pattern = %m%n
+logger.executor.name = org.apache.spark.executor.Executor
+logger.executor.level = info
+logger.executor.appenderRef.tasks.ref = tasks
+"""
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,17 @@ def on_one_machine(ingested: Path, spark: Any, tmp_path_factory: pytest.TempPath
     }
 
 
+def stopped_at_work(running: Cluster, number: int) -> bool:
+    """Stop a worker and its executors where they are if a task is among what they do; else let them go on."""
+    worker = running.workers[number].pid
+    os.killpg(worker, signal.SIGSTOP)
+    log = "".join(path.read_text() for path in running.folder.glob(f"work-{number}/app-*/*/tasks.log"))
+    begun, done = (set(re.findall(rf"{verb} task .* \(TID (\d+)\)", log)) for verb in ("Running", "Finished"))
+    if not begun - done:
+        os.killpg(worker, signal.SIGCONT)
+    return bool(begun - done)
+
+
 def test_cluster_writes_the_bytes_of_one_machine_when_tasks_run_twice(
     start: Callable[..., Run], on_one_machine: dict[str, bytes]
 ) -> None:
@@ -157,11 +182,13 @@ def test_cluster_writes_the_bytes_of_one_machine_when_tasks_run_twice(
 
 
 def test_worker_lost_in_mid_run_costs_no_row(
-    start: Callable[..., Run], on_one_machine: dict[str, bytes]
+    start: Callable[..., Run], on_one_machine: dict[str, bytes], tmp_path: Path
 ) -> None:
+    (tmp_path / "log4j2.properties").write_text(TASK_LOG)
+    logged = {"spark.executor.extraJavaOptions": f"-Dlog4j2.configurationFile={tmp_path}/log4j2.properties"}
     with cluster() as shrinking:
-        run = start(shrinking.url, **SEVERAL_TASKS)
-        while not any((run.lake / "tiles").rglob("_manifest.json")):
+        run = start(shrinking.url, **SEVERAL_TASKS, **logged)
+        while not any((run.lake / "tiles").rglob("_manifest.json")) or not stopped_at_work(shrinking, 0):
             with pytest.raises(subprocess.TimeoutExpired):
                 run.process.wait(timeout=0.02)
         shrinking.kill_worker(0)
