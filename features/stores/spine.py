@@ -103,7 +103,7 @@ def of_table(table: pa.Table, size: int) -> Iterator[pa.Table]:
 
 def of_file(path: str, size: int) -> Iterator[pa.Table]:
     """A Parquet file's rows, in order, as at least one table."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # buffered, a row group would be held twice
         yield from _tables(file.iter_batches(batch_size=size), file.schema_arrow)
 
 
