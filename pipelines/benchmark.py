@@ -78,7 +78,7 @@ def benchmark(
             config=config,
             device=settings.device,
         )
-        with _Bar(len(contenders) * (budget.trials + budget.seeds)) as bar:
+        with _Bar(len(contenders) * budget.most) as bar:
             finished = run_all(contenders, place, budget, jobs=jobs, watcher=bar)
         _, store = place.open()
         results = judge_all(
@@ -165,7 +165,7 @@ class _Bar:
         self._display = progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
-        self._task: TaskID = self._display.add_task("fits", total=units)
+        self._task: TaskID = self._display.add_task("fits, at most", total=units)
         self._log = structlog.get_logger()
 
     def __enter__(self) -> _Bar:

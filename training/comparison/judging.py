@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from statistics import fmean, stdev
 
 import numpy as np
@@ -82,6 +83,10 @@ def _judged(
     return ContenderResult(
         trials=tuple(
             Trial(values=trial.values, validation_loss=trial.validation_loss) for trial in finished.trials
+        ),
+        confirmation=(
+            finished.confirmation
+            and tuple(loss if isfinite(loss) else None for loss in finished.confirmation)
         ),
         values=fits[0].values,
         overall=_by_task([seed.overall for seed in metrics]),

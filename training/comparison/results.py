@@ -59,7 +59,9 @@ class ContenderResult(_Frozen):
 
     Attributes:
         trials: all of tuning, the committed values first.
-        values: the best of them, with which the judged fits were made.
+        confirmation: mean validation loss with new seeds of the best of them and of the committed values,
+            null where a fit diverged; none at all where the committed values were the best.
+        values: those with which the judged fits were made.
         overall: by task.
         macro_auc: by task, mean over scenarios.
         scenarios: by scenario, then task; most rows first.
@@ -71,6 +73,7 @@ class ContenderResult(_Frozen):
     """
 
     trials: tuple[Trial, ...]
+    confirmation: tuple[float | None, ...] | None = None
     values: dict[str, float]
     overall: dict[str, TaskResult]
     macro_auc: dict[str, Spread | None]
