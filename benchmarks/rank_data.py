@@ -25,7 +25,7 @@ from tests.training.rows import training_rows
 from training.artifact import write_model
 from training.card import Card
 from training.config import TrainConfig
-from training.data.encode import fit
+from training.data.fit import fit
 from training.models.build import build
 
 DS, INSTANT = date(2026, 1, 4), datetime(2026, 1, 5, tzinfo=UTC)

@@ -10,9 +10,10 @@ import numpy as np
 from features.declarations.features import Encoding
 from features.declarations.kuairand_pure import CATALOG
 from training.data.arrays import EncodedArrays
-from training.data.encode import SPLITS, Encoder
+from training.data.encode import Encoder
 from training.data.spec import IdField, InputSpec, NumericField, SequenceField
 from training.data.vocabulary import Vocabulary
+from training.data.write import SPLITS
 from training.sealed import sealed_folder
 
 SERVICE = "ranker_v1"

@@ -20,7 +20,8 @@ from pipelines.settings import Settings
 from pipelines.stage_store import open_stage_store
 from pipelines.training_sets import encoded_folder, rows_of, training_set
 from pipelines.verdicts import require_passed
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 
 
 def assemble(settings: Settings, ds: date) -> None:

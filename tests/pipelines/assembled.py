@@ -14,7 +14,8 @@ from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import Verdict, write_verdict
 from tests.training.rows import training_rows
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 
 DS = date(2026, 1, 4)
 PARAMS = {

@@ -37,7 +37,8 @@ from training.artifact import write_model
 from training.card import Card
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 from training.evaluation import ModelMetrics, evaluate_predictions
 from training.loop import CurvePoint
 from training.models.build import build

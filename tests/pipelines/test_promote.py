@@ -22,8 +22,8 @@ from tests.homes import LENIENT, make_home
 from tests.pipelines.assembled import DS, assembled
 from tests.training.rows import training_rows
 from training.data.arrays import EncodedArrays
-from training.data.encode import write_encoded
 from training.data.errors import EncodingError
+from training.data.write import write_encoded
 from training.sealed import sealed_folder
 
 BEFORE = DS - timedelta(days=1)

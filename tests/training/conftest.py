@@ -11,7 +11,8 @@ import torch
 from tests.training.rows import ASKING, days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,8 @@ from tests.training.rows import ASKING, days, training_rows
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 from training.errors import DivergedError
 from training.loop import CurvePoint, Unwatched, train
 from training.losses import masked_bce

@@ -11,7 +11,8 @@ from tests.training.rows import ASKING, days, training_rows
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 from training.evaluation import UNSEEN_SCENARIO
 from training.layers.meta import MetaLayer
 from training.models.build import available, build

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.batch import Batch
-from training.data.encode import SPLITS, Encoder
+from training.data.encode import Encoder
 from training.data.errors import EncodedDataError
 from training.data.source import WHOLE
+from training.data.write import SPLITS
 from training.sealed import SealError, fingerprint
 
 _GATHERED = ("ids", "numeric", "sequence", "ages", "mask", "scenario", "labels")

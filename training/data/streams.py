@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from training.data.batch import Batch
 from training.data.columns import microseconds
-from training.data.encode import DAY_MICROSECONDS, DayRange, Encoder, day_number, encoded_labels
+from training.data.encode import DAY_MICROSECONDS, Encoder
 from training.data.errors import EncodedDataError
 from training.data.prefetch import prefetched
 from training.data.source import WHOLE
 from training.data.spec import EVENT_TIME
+from training.data.write import DayRange, day_number, encoded_labels
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
 """Encoded rows, named like the attributes of `Batch`."""

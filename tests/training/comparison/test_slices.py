@@ -8,7 +8,8 @@ from features.declarations.simulated import CATALOG
 from tests.training.rows import days, training_rows
 from training.comparison.slices import newcomers
 from training.data.arrays import EncodedArrays
-from training.data.encode import fit, write_encoded
+from training.data.fit import fit
+from training.data.write import write_encoded
 
 
 def test_newcomers_are_the_test_rows_whose_id_the_training_days_had_at_most_once(tmp_path: Path):
