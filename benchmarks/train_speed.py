@@ -17,7 +17,8 @@ from torch import nn
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.source import WHOLE, Source
-from training.loop import Unwatched, train
+from training.loop import train
+from training.watching import Unwatched
 
 
 class OtherwiseFed(ABC):

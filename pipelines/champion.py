@@ -20,8 +20,8 @@ from training.artifact import load_model
 from training.card import read_card
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodingError
+from training.devices import find_device
 from training.errors import ArtifactError
-from training.loop import find_device
 from training.score import encoded_batches, score
 
 

@@ -24,10 +24,10 @@ from training.data.arrays import EncodedArrays
 from training.data.source import TrainingSet
 from training.data.streams import ParquetStream
 from training.distributed import leads
-from training.loop import CurvePoint, Unwatched, Watcher, Watchers
 from training.pace import Pace
 from training.run import run
 from training.tensorboard import TensorBoard
+from training.watching import CurvePoint, Unwatched, Watcher, Watchers
 
 _LICENCES = {
     "kuairand-pure": "CC BY-SA 4.0 (Gao et al., KuaiRand, CIKM 2022, https://kuairand.com).",

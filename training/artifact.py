@@ -20,9 +20,9 @@ from training.card import CARD, CARD_PAGE, MODEL, Card
 from training.config import TrainConfig
 from training.data.encode import Encoder
 from training.errors import ArtifactError
-from training.loop import CurvePoint
 from training.models.build import build, settings_of
 from training.sealed import DATA_ONLY, HASHES, sealed_folder, unlisted, verify
+from training.watching import CurvePoint
 
 WEIGHTS = "model.safetensors"
 CURVES = "curves.csv"

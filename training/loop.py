@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,82 +18,21 @@ from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.prefetch import prefetched
 from training.data.source import Source
-from training.distributed import everyones, leads, local_rank, part, processes, rank, replicated, total
+from training.devices import in_words
+from training.distributed import everyones, leads, part, processes, rank, replicated, total
 from training.errors import DivergedError
 from training.losses import labelled, masked_bce
 from training.metrics import auc
 from training.models.base import Ranker
 from training.optimizers import make_optimizers
 from training.score import BATCH_SIZE, logits_and_labels, probabilities
+from training.watching import CurvePoint, Unwatched, Watcher
 
 CHECK_STEPS = 50
 """How often the loss is looked at; each look waits for the GPU."""
 CHECKPOINT_STEPS = 500
 PREFETCHED = 2
 """Batches gathered ahead for a GPU. On the CPU gathering is too short for a thread to gain anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """What is known after an epoch.
-
-    Attributes:
-        epoch: from 1.
-        step: optimiser steps so far.
-        train_loss: mean over the epoch's rows, dropouts and auxiliary tasks included.
-        validation_loss: over all validation rows; the epoch with the least is kept.
-        auc: of each task on the validation rows, in order of tasks; NaN where only one class is present.
-    """
-
-    epoch: int
-    step: int
-    train_loss: float
-    validation_loss: float
-    auc: tuple[float, ...]
-
-
-class Watcher(Protocol):
-    """Is told how training goes; for a progress bar, or curves.
-
-    `started` comes once, with the device in words and the steps that a checkpoint already held.
-    """
-
-    def started(self, device: str, step: int) -> None: ...
-    def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
-    def advanced(self, rows: int) -> None: ...
-    def epoch_ended(self, point: CurvePoint) -> None: ...
-
-
-class Unwatched:
-    """Watches nothing."""
-
-    def started(self, device: str, step: int) -> None: ...
-    def epoch_started(self, epoch: int, epochs: int, rows: int) -> None: ...
-    def advanced(self, rows: int) -> None: ...
-    def epoch_ended(self, point: CurvePoint) -> None: ...
-
-
-class Watchers:
-    """Tells several watchers, in order."""
-
-    def __init__(self, *watchers: Watcher) -> None:
-        self._watchers = watchers
-
-    def started(self, device: str, step: int) -> None:
-        for watcher in self._watchers:
-            watcher.started(device, step)
-
-    def epoch_started(self, epoch: int, epochs: int, rows: int) -> None:
-        for watcher in self._watchers:
-            watcher.epoch_started(epoch, epochs, rows)
-
-    def advanced(self, rows: int) -> None:
-        for watcher in self._watchers:
-            watcher.advanced(rows)
-
-    def epoch_ended(self, point: CurvePoint) -> None:
-        for watcher in self._watchers:
-            watcher.epoch_ended(point)
 
 
 @dataclass
@@ -112,28 +50,6 @@ class _Progress:
     def finished(self, config: TrainConfig) -> bool:
         done = self.epoch - 1
         return done >= config.epochs or (done > 0 and done - self.best_epoch >= config.patience)
-
-
-def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the GPU if there is one, each process's own if there are many."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name, local_rank()) if name == "cuda" else torch.device(name)
-
-
-def in_words(device: torch.device) -> str:
-    """The device as a log names it, and why it is the CPU if it is."""
-    if device.type == "cuda":
-        return f"{device}, {torch.cuda.get_device_name(device)}"
-    if device.type == "cpu" and not torch.cuda.is_available():
-        return "no CUDA device: training on the CPU"
-    return str(device)
-
-
-def use_available_cores() -> None:
-    """Let torch use the cores this process may run on, unless OMP_NUM_THREADS says otherwise."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(len(os.sched_getaffinity(0)), 16))
 
 
 def train(

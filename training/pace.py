@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from training.loop import Unwatched
+from training.watching import Unwatched
 
 
 class Pace(Unwatched):

@@ -13,10 +13,12 @@ from training.card import Card
 from training.checkpoint import Checkpoint, identity_of
 from training.config import TrainConfig
 from training.data.source import TrainingSet
+from training.devices import find_device, use_available_cores
 from training.distributed import joined, leads, processes
-from training.loop import CHECKPOINT_STEPS, Watcher, find_device, train, use_available_cores
+from training.loop import CHECKPOINT_STEPS, train
 from training.models.build import build
 from training.score import BATCH_SIZE, score
+from training.watching import Watcher
 
 
 def run(

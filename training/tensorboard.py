@@ -9,7 +9,7 @@ from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
-from training.loop import CurvePoint, Unwatched
+from training.watching import CurvePoint, Unwatched
 
 
 class TensorBoard(Unwatched):

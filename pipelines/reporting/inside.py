@@ -21,8 +21,8 @@ from training.artifact import load_model
 from training.card import read_card
 from training.data.arrays import EncodedArrays
 from training.data.errors import EncodedDataError
+from training.devices import find_device
 from training.errors import ArtifactError
-from training.loop import find_device
 from training.understanding import Inside, look_inside
 
 

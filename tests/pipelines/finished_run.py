@@ -40,8 +40,8 @@ from training.data.arrays import EncodedArrays
 from training.data.fit import fit
 from training.data.write import write_encoded
 from training.evaluation import ModelMetrics, evaluate_predictions
-from training.loop import CurvePoint
 from training.models.build import build
+from training.watching import CurvePoint
 
 DAYS = Days(start=date(2026, 1, 1), end=date(2026, 1, 4))
 DS = DAYS.end

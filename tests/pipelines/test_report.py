@@ -35,8 +35,8 @@ from tests.pipelines.finished_run import (
 from tests.training.rows import training_rows
 from training.artifact import load_model
 from training.data.arrays import EncodedArrays
+from training.devices import find_device
 from training.evaluation import ModelMetrics
-from training.loop import find_device
 from training.understanding import look_inside
 
 

@@ -19,8 +19,8 @@ from training.artifact import load_model
 from training.card import read_card
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
+from training.devices import find_device
 from training.errors import ArtifactError
-from training.loop import find_device
 from training.run import run
 from training.score import BATCH_SIZE, encoded_batches, score
 from training.sealed import SealError, sealed_folder

@@ -16,10 +16,11 @@ from training.data.arrays import EncodedArrays
 from training.data.fit import fit
 from training.data.write import write_encoded
 from training.errors import DivergedError
-from training.loop import CurvePoint, Unwatched, train
+from training.loop import train
 from training.losses import masked_bce
 from training.models.build import build
 from training.score import BATCH_SIZE, logits
+from training.watching import CurvePoint, Unwatched
 
 CPU = torch.device("cpu")
 

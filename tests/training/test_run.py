@@ -15,7 +15,7 @@ import os, signal, sys
 from pathlib import Path
 from training.config import TrainConfig
 from training.data.arrays import EncodedArrays
-from training.loop import Unwatched
+from training.watching import Unwatched
 from training.run import run
 
 class Killing(Unwatched):

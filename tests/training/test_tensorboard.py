@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.loop import CurvePoint
 from training.tensorboard import TensorBoard
+from training.watching import CurvePoint
 
 POINTS = [
     CurvePoint(epoch=1, step=10, train_loss=0.7, validation_loss=0.6, auc=(0.5, math.nan)),

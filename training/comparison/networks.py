@@ -13,7 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from training.comparison.contenders import Task, Values
 from training.comparison.cost import flops_per_row
 from training.config import TrainConfig
-from training.loop import find_device, train
+from training.devices import find_device
+from training.loop import train
 from training.models.base import Ranker
 from training.models.build import build
 from training.score import BATCH_SIZE, score

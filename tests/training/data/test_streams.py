@@ -16,8 +16,9 @@ from training.data.arrays import EncodedArrays
 from training.data.batch import Batch
 from training.data.errors import EncodedDataError
 from training.data.streams import ParquetStream
-from training.loop import Unwatched, train
+from training.loop import train
 from training.models.build import build
+from training.watching import Unwatched
 
 CPU = torch.device("cpu")
 ROWS = training_rows(ASKING, rows=4000)  # those of the fixture `encoded`
