@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from features.quick_feast import quicken_feast
 from pipelines.settings import Settings
@@ -28,6 +30,10 @@ os.environ.pop("SPARK_CONF_DIR", None)
 os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join(
     ["--properties-file", str(Path(__file__).with_name("spark-defaults.conf")), "pyspark-shell"]
 )
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("unhurried")
 
 # A worker of pytest-xdist has a bare `__main__`, by which PySpark takes it for its own doctests and exits.
 _main = sys.modules["__main__"]

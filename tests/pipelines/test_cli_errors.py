@@ -46,7 +46,7 @@ def inside(served: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     return tmp_path / "here"
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(COMMANDS), TEXT)
 def test_any_argument_ends_in_a_status_and_no_traceback(
     inside: Path,

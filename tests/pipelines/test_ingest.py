@@ -88,7 +88,7 @@ def _write(home: Path, rows: list[Row]) -> None:
         csv.writer(file).writerows([("u", "i", "t", "c", "k"), *rows])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(ROW, min_size=40, max_size=120))
 @example(rows=[("a", "x", str(START + SECONDS_A_DAY), "1", "")] * 2 + [("a", "x", "soon", "1", "")])
 def test_every_row_is_kept_a_duplicate_or_quarantined(custom: Settings, rows: list[Row]) -> None:

@@ -128,7 +128,7 @@ _PATHS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(_PATHS, _ANY), min_size=1, max_size=3))
 def test_mapping_with_any_values_becomes_a_catalog_or_an_error(
     mapping_file: Path, changes: list[tuple[tuple[str, ...], Any]]
@@ -143,7 +143,7 @@ def test_mapping_with_any_values_becomes_a_catalog_or_an_error(
     assert_mapping_or_error(mapping_file, yaml.safe_dump(mapping, allow_unicode=True).encode())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60) | st.text(alphabet="{}[]:-&*!|>%@`?,#'\" \n\tab019.~<=", max_size=60))
 def test_any_file_becomes_a_catalog_or_an_error(mapping_file: Path, content: bytes | str) -> None:
     assert_mapping_or_error(mapping_file, content if isinstance(content, bytes) else content.encode())

@@ -20,7 +20,7 @@ from tests.features.serving.running import serving
 DESCRIPTION = described_app().openapi()
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
 POSTS = ("/v1/lookup", "/v1/rank", "/get-online-features")
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 # What JSON can hold and a careless reader stumbles over.
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("ranker_v1"),

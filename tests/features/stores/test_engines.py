@@ -89,7 +89,7 @@ def of_case(case: int, one: Kind) -> Kind:
     return one if one.user is None else dataclasses.replace(one, user=f"{case}/{one.user}")
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(cases=cases)
 def test_engines_equal_brute_force_when_keys_ties_late_rows_and_ttls_are_random(
     spark: Any, cases: list[tuple[list[Row], list[At]]]

@@ -40,7 +40,7 @@ def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa
     return pa.concat_tables(join(spine, (view_of(lake.root / "t", ttl),), chunk))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=random_rows,
     spine=random_spines,
@@ -59,7 +59,7 @@ def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
     assert result["value"].to_pylist() == [newest_known(at, rows, ttl) for at in spine]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     rows=random_rows,
     spine=random_spines,

@@ -56,7 +56,7 @@ def _reads_of_a_run(own: Settings, end: date) -> Iterator[tuple[str, date]]:
             yield table, end - timedelta(days=back)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     backs=st.sets(st.integers(0, 60), max_size=6),
     split=st.fixed_dictionaries(dict.fromkeys(SPLIT, st.integers(1, 6))),

@@ -44,7 +44,7 @@ def masked(net: Net, x: Tensor, group: Tensor) -> Tensor:
     return (everything * own).sum(dim=0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(GROUPS)
 def test_every_row_has_a_place_of_its_own_in_a_tile_of_its_group(drawn: tuple[int, list[int]]) -> None:
     groups, members = drawn
@@ -56,7 +56,7 @@ def test_every_row_has_a_place_of_its_own_in_a_tile_of_its_group(drawn: tuple[in
     assert torch.equal(routes.tile_group[routes.place // size], group)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 60), st.integers(1, 5000))
 def test_places_are_few_more_than_rows(groups: int, rows: int) -> None:
     """At most half as many again, a sixth for up to 8 groups; and two places a tile for rounding."""

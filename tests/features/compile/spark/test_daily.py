@@ -95,7 +95,7 @@ def built(spark: Any, group: Aggregate, events: list[Event]) -> list[Any]:
     return rows
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=logs)
 def test_snapshots_equal_measures_over_raw_events_for_any_log(spark: Any, events: list[Event]) -> None:
     rows = built(spark, GROUP, events)
@@ -107,7 +107,7 @@ def test_snapshots_equal_measures_over_raw_events_for_any_log(spark: Any, events
     assert found == oracle(events)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=logs)
 def test_sequences_hold_the_newest_positives_for_any_log(spark: Any, events: list[Event]) -> None:
     rows = built(spark, SEQUENCE, events)
@@ -115,7 +115,7 @@ def test_sequences_hold_the_newest_positives_for_any_log(spark: Any, events: lis
     assert found == sequence_oracle(events)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=logs, day=st.sampled_from(log_days()))
 def test_a_snapshot_does_not_change_whatever_becomes_known_after_it(
     spark: Any, events: list[Event], day: date

@@ -87,7 +87,7 @@ def asked_instants(events: list[Event]) -> list[datetime]:
     return sorted(instant for instant in around | hourly if MIDNIGHT < instant <= end)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=logs)
 @pytest.mark.parametrize("group", [GROUP, SEQUENCE], ids=["measures", "sequence"])
 def test_newest_row_says_what_was_true_at_any_instant_of_any_log(

@@ -92,7 +92,7 @@ HOSTILE = (
 ids = st.sampled_from(HOSTILE) | st.text(max_size=4)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(ids, ids), unique=True, min_size=1, max_size=8))
 def test_ids_of_any_characters_come_back_as_themselves_and_touch_no_other_row(
     shared: Backend, pairs: list[tuple[str, str]]
@@ -108,7 +108,7 @@ def test_ids_of_any_characters_come_back_as_themselves_and_touch_no_other_row(
     assert found(shared, (VIEWS[0],), (*keys, "neighbour"))[0][-1] == {"clicks": 7.0, "name": "stays"}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(writes=writes)
 def test_the_newest_row_of_each_view_is_kept_among_the_others(shared: Backend, writes: list[Any]) -> None:
     _ready(shared)

@@ -18,7 +18,7 @@ ids = st.text(max_size=4)
 instants = st.integers(-(2**63) + 1, 2**63 - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), schema=schemas())
 def test_rows_come_back_as_they_were_packed(data: st.DataObject, schema: ViewSchema) -> None:
     rows = data.draw(st.lists(st.none() | row_of(schema), max_size=5))
@@ -33,7 +33,7 @@ def test_rows_come_back_as_they_were_packed(data: st.DataObject, schema: ViewSch
     assert found.unwritten is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), old=schemas(), new=schemas())
 def test_old_rows_give_what_both_schemas_have(data: st.DataObject, old: ViewSchema, new: ViewSchema) -> None:
     rows: list[dict[str, Any]] = data.draw(st.lists(row_of(old), min_size=1, max_size=3))
