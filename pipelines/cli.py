@@ -85,20 +85,20 @@ def _day(text: str) -> date:
 
 
 def _days(settings: Settings, ds: str | None, start: str | None, end: str | None) -> Days:
-    if ds is not None and (start or end):
+    if ds is not None and (start is not None or end is not None):
         raise typer.BadParameter("give --ds or a range with --start and --end, not both")
     if ds is not None:
         return Days.one(_day(ds))
     whole = settings.dataset_params.days
-    first = _day(start) if start else whole.start
-    last = _day(end) if end else whole.end
+    first = whole.start if start is None else _day(start)
+    last = whole.end if end is None else _day(end)
     if first > last:
         raise typer.BadParameter(f"--start {first} is after --end {last}")
     return Days(start=first, end=last)
 
 
 def _last_day(settings: Settings, ds: str | None) -> date:
-    return _day(ds) if ds else settings.dataset_params.days.end
+    return settings.dataset_params.days.end if ds is None else _day(ds)
 
 
 @app.command(rich_help_panel=STAGES_PANEL)
@@ -280,7 +280,7 @@ def consistency(
     """Look the answers of the request log up again offline; what was served must be equal to the bit."""
     from pipelines.consistency import consistency
 
-    consistency(Settings(), _day(ds) if ds else None)
+    consistency(Settings(), None if ds is None else _day(ds))
 
 
 @app.command(rich_help_panel=UPKEEP_PANEL)
@@ -367,7 +367,7 @@ def lineage(
     """Draw how a model came to be: from its version back through every stage to the raw log."""
     from pipelines.lineage.show import print_lineage
 
-    print_lineage(Settings(), model, _day(ds) if ds else None)
+    print_lineage(Settings(), model, None if ds is None else _day(ds))
 
 
 @app.command(rich_help_panel=USE_PANEL)

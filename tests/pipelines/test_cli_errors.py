@@ -66,6 +66,20 @@ def test_any_argument_ends_in_a_status_and_no_traceback(
     assert not list(inside.glob("x*")), "nothing was given to a shell"
 
 
+@pytest.mark.parametrize(
+    "command", ["ingest --start", "ingest --end", "ingest --ds", "evaluate --ds", "consistency --ds"]
+)
+def test_an_empty_day_is_none_and_not_the_days_by_default(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """As `--end "$END"` gives it where END is not set."""
+    monkeypatch.setattr(sys, "argv", ["gatehouse", *command.split(), ""])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "'' is not a day" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("host", ["../..", "x" * 300, "\udcff", "[/x]", "no such host"])
 def test_host_that_is_none_is_refused(
     inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
