@@ -187,9 +187,7 @@ def _costs(comparison: Comparison) -> Iterator[str]:
         "best trial": lambda name, own: _loss(
             min(trial.validation_loss for trial in own.trials if trial.validation_loss is not None)
         ),
-        "with new seeds": lambda name, own: (
-            _MISSING if own.confirmation is None else " against ".join(map(_loss, own.confirmation))
-        ),
+        "with new seeds": lambda name, own: _confirmation(own),
         "values": lambda name, own: ", ".join(f"{key} {value:.3g}" for key, value in own.values.items()),
     }
     names = sorted(comparison.contenders, key=lambda name: comparison.contenders[name].parameters)
@@ -216,6 +214,13 @@ def _difference(value: Difference | None) -> str:
     bounds = f"[{short(value.low, signed=True)}, {short(value.high, signed=True)}]"
     decided = value.low > 0.0 or value.high < 0.0
     return f"{short(value.difference, signed=True)} {f'**{bounds}**' if decided else bounds}"
+
+
+def _confirmation(own: ContenderResult) -> str:
+    """Losses of the best trial and of the committed values; older results may hold a trial not confirmed."""
+    if own.confirmation is not None:
+        return " against ".join(map(_loss, own.confirmation))
+    return _MISSING if own.values == own.trials[0].values else "not tried"
 
 
 def _loss(value: float | None) -> str:

@@ -14,7 +14,7 @@ _NUMBERS = {
     (True, False): Encoding.LOG,
     (True, True): Encoding.ELAPSED,
 }
-"""What a number's `log` and `elapsed` were made of; see training.data.encode."""
+"""What a number's `log` and `elapsed` were made of; see training.data.fit."""
 
 
 def require_fit(catalog: Catalog, spec: InputSpec) -> None:

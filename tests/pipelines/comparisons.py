@@ -84,7 +84,7 @@ def comparison(dataset: str, limits: dict[str, dict[str, float]] | None = None) 
                 },
             ),
             "lightgbm": contender(0.7377, {"shared_bottom": difference(-0.0007, -0.002, 0.001)}).model_copy(
-                update={"flops_per_row": None, "confirmation": None}
+                update={"flops_per_row": None, "confirmation": None, "values": {"lr": 0.001}}
             ),
         },
         limits=limits,

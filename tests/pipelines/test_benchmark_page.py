@@ -65,6 +65,15 @@ def test_costs_show_what_tuning_gained_and_no_flops_of_trees(tmp_path: Path):
     assert (table["pepnet"]["FLOPs a row"], table["lightgbm"]["FLOPs a row"]) == ("24,000", "-")
 
 
+def test_costs_say_where_a_trial_was_taken_unconfirmed(tmp_path: Path):
+    before = comparison("simulated")
+    taken = before.contenders["pepnet"].model_copy(update={"confirmation": None})
+    contenders = before.contenders | {"pepnet": taken}
+    write_page([before.model_copy(update={"contenders": contenders})], tmp_path / "benchmark.md")
+    table = rows((tmp_path / "benchmark.md").read_text(), "simulated: cost and tuning")
+    assert table["pepnet"]["with new seeds"] == "not tried"
+
+
 def test_every_picture_of_the_page_is_there_and_small_and_drawn_the_same_twice(tmp_path: Path):
     for turn in ("one", "two"):
         write_page([comparison("simulated", {"feed": {"click": 0.75}})], tmp_path / turn / "benchmark.md")

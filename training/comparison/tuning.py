@@ -56,7 +56,7 @@ class Finished:
     """
 
     trials: tuple[Outcome, ...]
-    confirmation: tuple[float, ...] | None
+    confirmation: tuple[float, float] | None
     units: tuple[Unit, ...]
     outcomes: tuple[Outcome, ...]
 
@@ -80,8 +80,9 @@ def course(contender: Contender, config: TrainConfig, budget: Budget, run: Run) 
     trials, values = _tune(contender, config, budget.trials, run)
     confirmation = None
     if values != committed:
-        confirmation = tuple(_mean_loss(contender, each, config.seed, run) for each in (values, committed))
-        if confirmation[1] <= confirmation[0]:
+        again, base = (_mean_loss(contender, each, config.seed, run) for each in (values, committed))
+        confirmation = (again, base)
+        if base <= again:
             values = committed
     units = [
         Unit(contender, values, config.seed + number, tested=True) for number in range(1, budget.seeds + 1)

@@ -144,6 +144,11 @@ def scaled(
 
 
 def column_of(columns: Mapping[str, Column] | pa.Table, name: str) -> Column:
+    """The column called `name`.
+
+    Raises:
+        EncodingError: there is none.
+    """
     try:
         return columns[name]
     except KeyError:
