@@ -11,7 +11,6 @@ from benchmarks.scale_log import CATALOG
 from features.compile.spark import event_schema, row_order
 from features.compile.spark.daily import day_of_snapshot, known_events, snapshot_times
 from features.compile.spark.groups import feature_columns, key_columns, windowed_partials
-from features.compile.spark.measures import SKETCH_SIZE, hashes_name
 from features.compile.spark.partials import windowed
 from features.declarations.groups import Aggregate
 from pipelines.days import DAY, Days
@@ -42,19 +41,15 @@ def _features(group: Aggregate, events: DataFrame) -> DataFrame:
     folded = [
         part.tiled(_within(window, part.row)).alias(windowed(part.name, window))
         for part, window in windowed_partials(group)
-        if part.row is not None
+        if not part.once
     ]
     rows = events.groupBy(*keys).agg(*folded)
-    for entity in group.sketched:
-        name = hashes_name(entity)
-        for window in (window for part, window in windowed_partials(group) if part.name == name):
-            ids = events.where(_within(window, sf.lit(1)).isNotNull()).dropna(subset=[entity.column])
-            hashed = ids.select(*keys, sf.xxhash64(entity.column).alias("hash")).distinct()
-            smallest = sf.sort_array(sf.min_by("hash", "hash", SKETCH_SIZE))
-            column = windowed(name, window)
-            rows = rows.join(hashed.groupBy(*keys).agg(smallest.alias(column)), keys, "left")
+    for part, window in windowed_partials(group):
+        if part.once:
+            ids = events.select(*keys, _within(window, part.row).alias("id")).distinct()
             # A key that has just left the window behind has an empty sketch.
-            rows = rows.withColumn(column, sf.coalesce(sf.col(column), sf.array().cast("array<bigint>")))
+            column = part.tiled(sf.col("id")).alias(windowed(part.name, window))
+            rows = rows.join(ids.groupBy(*keys).agg(column), keys, "left")
     return rows.select(*key_columns(group), *snapshot_times(), *feature_columns(group), day_of_snapshot())
 
 

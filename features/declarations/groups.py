@@ -13,7 +13,6 @@ from features.declarations.entities import Entity
 from features.declarations.errors import DeclarationError
 from features.declarations.features import DType, Encoding, Feature, Role
 from features.declarations.measures import (
-    Distinct,
     Measure,
     Trend,
     entity_of,
@@ -115,11 +114,6 @@ class FeatureGroup(_Tiled):
                 "must be distinct and ascending"
             )
         self._require_tiled(f"feature group {self.name}")
-        if self.intraday and self.sketched:
-            raise DeclarationError(
-                f"feature group {self.name}: distinct {self.sketched[0].name}s cannot be kept exact within "
-                "the hour at a bounded price; declare them in a group of daily tiles"
-            )
         names = [feature.name for feature in self.features]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -145,11 +139,6 @@ class FeatureGroup(_Tiled):
     def counted(self) -> tuple[Entity, ...]:
         """Entities whose ids the measures read, in order of first use."""
         return _distinct(entity_of(measure) for measure in self.measures)
-
-    @property
-    def sketched(self) -> tuple[Entity, ...]:
-        """Entities whose different ids are counted."""
-        return tuple(measure.of for measure in self.measures if isinstance(measure, Distinct))
 
     @cached_property
     def measured_windows(self) -> tuple[tuple[Measure, timedelta], ...]:
@@ -203,11 +192,6 @@ class SequenceGroup(_Tiled):
     @cached_property
     def all_windows(self) -> tuple[timedelta, ...]:
         return (self.window,)
-
-    @property
-    def sketched(self) -> tuple[Entity, ...]:
-        """None: a sequence counts nothing."""
-        return ()
 
     @property
     def tasks(self) -> tuple[str, ...]:

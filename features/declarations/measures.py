@@ -87,7 +87,8 @@ class Distinct:
     """Number of different ids of an entity: exact up to about 1,000, then within some 3%.
 
     A tile keeps the 1,024 smallest hashes (a KMV sketch, Bar-Yossef et al., RANDOM 2002), which merge
-    by keeping the smallest again; the 1,024th smallest tells how densely the hashes lie.
+    by keeping the smallest again; the 1,024th smallest tells how densely the hashes lie. In an intraday
+    group every row merges two of them: for windows of days, daily tiles are many times cheaper.
     """
 
     of: Entity

@@ -20,8 +20,8 @@ from features.compile.spark.groups import (
     partials_of,
     windowed_partials,
 )
-from features.compile.spark.measures import SKETCH_SIZE, hashes_name
 from features.compile.spark.partials import Partial, windowed
+from features.compile.spark.sketches import with_sketches
 from features.compile.spark.times import day_ending_at_or_after, known_instant
 from features.declarations.groups import Aggregate
 from features.declarations.windows import DAY
@@ -38,10 +38,9 @@ def daily_tiles(group: Aggregate, events: DataFrame) -> DataFrame:
     tile = ["ds", *key_columns(group), "known"]
     parts = partials_of(group)
     tiles = known.groupBy(*tile).agg(
-        *(part.tiled(part.row).alias(part.name) for part in parts if part.row is not None)
+        *(part.tiled(part.row).alias(part.name) for part in parts if not part.once)
     )
-    for entity in group.sketched:
-        tiles = tiles.join(_sketches(known, tile, entity.column, hashes_name(entity)), tile, "left")
+    tiles = with_sketches(tiles, parts, known, tile)
     return tiles.select("ds", *key_columns(group), "known", *(part.name for part in parts))
 
 
@@ -90,14 +89,3 @@ def day_of_snapshot() -> Column:
 
 def _over(part: Partial, window: timedelta) -> Column:
     return part.folded(within(window, part.name)).alias(windowed(part.name, window))
-
-
-def _sketches(events: DataFrame, tile: list[str], column: str, name: str) -> DataFrame:
-    """The smallest hashes of a column's distinct values, ascending.
-
-    Repeated values are removed first and across all tasks: the smallest of a busy key are then picked
-    from a heap of bounded size instead of collecting every one of its events.
-    """
-    hashed = events.where(sf.col(column).isNotNull()).select(*tile, sf.xxhash64(column).alias("hash"))
-    smallest = sf.sort_array(sf.min_by("hash", "hash", SKETCH_SIZE))
-    return hashed.distinct().groupBy(*tile).agg(smallest.alias(name))

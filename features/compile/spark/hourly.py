@@ -21,7 +21,8 @@ from features.compile.spark.groups import (
     partials_of,
     windowed_partials,
 )
-from features.compile.spark.partials import windowed
+from features.compile.spark.partials import Partial, windowed
+from features.compile.spark.sketches import with_sketches
 from features.compile.spark.times import (
     HOUR_MICROSECONDS,
     day_ending_at_or_after,
@@ -42,8 +43,12 @@ def hourly_tiles(group: Aggregate, events: DataFrame) -> DataFrame:
             "known_hour": hour_ending_at_or_after(known_instant()),
         }
     )
-    parts = [part.tiled(part.row).alias(part.name) for part in partials_of(group) if part.row is not None]
-    return dated.groupBy("ds", *key_columns(group), "hour", "known_hour").agg(*parts)
+    tile = ["ds", *key_columns(group), "hour", "known_hour"]
+    parts = partials_of(group)
+    tiles = dated.groupBy(*tile).agg(
+        *(part.tiled(part.row).alias(part.name) for part in parts if not part.once)
+    )
+    return with_sketches(tiles, parts, dated, tile)
 
 
 def hourly_snapshots(
@@ -88,17 +93,32 @@ def _known_within(group: Aggregate, events: DataFrame, first: int, last: int) ->
 def _heads(group: Aggregate, dated: DataFrame) -> DataFrame:
     """What is known of the running hour after each instant within it, per key."""
     keys = key_columns(group)
-    so_far = (
-        Window.partitionBy(*keys, "now")
-        .orderBy("instant")
-        .rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    parts = windowed_partials(group)
+    hour = Window.partitionBy(*keys, "now").orderBy("instant")
+    so_far = hour.rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    rows = dated.where(~_whole_hour()).repartition(*keys, "now")  # which all windows below can work on
+    rows = rows.select(
+        *keys,
+        "now",
+        "instant",
+        *(_counted(part, window, keys).alias(_head(part.name, window)) for part, window in parts),
     )
-    running = [
-        part.gathered(_reached(window, part.row)).over(so_far).alias(_head(part.name, window))
-        for part, window in windowed_partials(group)
-        if part.row is not None
-    ]
-    return dated.where(~_whole_hour()).select(*keys, "instant", *running).dropDuplicates([*keys, "instant"])
+    running = (
+        part.gathered(sf.col(_head(part.name, window))).over(so_far).alias(_head(part.name, window))
+        for part, window in parts
+    )
+    last_of_instant = sf.coalesce(sf.lead("instant").over(hour) > sf.col("instant"), sf.lit(True))
+    return rows.select(*keys, "instant", *running, last_of_instant.alias("last")).where("last").drop("last")
+
+
+def _counted(part: Partial, window: timedelta, keys: Sequence[str]) -> Column:
+    """A row's value of a part where the window reaches it; of equal ones that count once, the first's."""
+    value = _reached(window, part.row)
+    if not part.once:
+        return value
+    equal = Window.partitionBy(*keys, "now", part.row).orderBy("instant")
+    so_far = equal.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    return sf.when(sf.count(value).over(so_far) == 1, value)
 
 
 def _turns(group: Aggregate, dated: DataFrame, tiles: DataFrame, first: int, last: int) -> DataFrame:

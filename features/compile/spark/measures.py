@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from pyspark.sql import Column
 from pyspark.sql import functions as sf
-from pyspark.sql.types import ArrayType, FloatType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import FloatType, LongType, StringType, StructField, StructType
 
 from features.compile.spark.partials import Partial, windowed
+from features.compile.spark.sketches import estimate, smallest_hashes
 from features.declarations.entities import Entity
 from features.declarations.measures import (
     Count,
@@ -26,9 +27,7 @@ from features.declarations.measures import (
 )
 from features.declarations.quantities import Quantity
 
-SKETCH_SIZE = 1024
 MILLIONTHS = 1_000_000
-_HASHES = 2.0**64  # how many values a hash can take; the smallest is -2^63
 
 
 def measure_from(measure: Measure, window: timedelta) -> Column:  # noqa: C901 -- one case a measure
@@ -53,7 +52,7 @@ def measure_from(measure: Measure, window: timedelta) -> Column:  # noqa: C901 -
         case Max(of):
             return part(f"{of.name}_max")
         case Distinct(of):
-            return _estimate(part(f"{of.name}_hashes"))
+            return estimate(part(smallest_hashes(of).name))
         case Last(of):
             return part(f"{of.name}_last")[of.column]
         case TimeSince(task):
@@ -61,11 +60,6 @@ def measure_from(measure: Measure, window: timedelta) -> Column:  # noqa: C901 -
         case Trend(of, short, long, strength):
             recent, usual = _total(of, short), _total(of, long)
             return (recent * sf.lit(long / short) + sf.lit(strength)) / (usual + sf.lit(strength))
-
-
-def hashes_name(entity: Entity) -> str:
-    """The column that holds an entity's sketch."""
-    return f"{entity.name}_hashes"
 
 
 def measure_partials(measure: Measure) -> Iterator[Partial]:  # noqa: C901 -- one case a measure
@@ -86,7 +80,7 @@ def measure_partials(measure: Measure) -> Iterator[Partial]:  # noqa: C901 -- on
         case Max(of):
             yield Partial(f"{of.name}_max", FloatType(), sf.col(of.name), sf.max, sf.greatest)
         case Distinct(of):
-            yield Partial(hashes_name(of), ArrayType(LongType()), None, _merged, _refuse_join)
+            yield smallest_hashes(of)
         case Last(of):
             yield _last(of)
         case TimeSince(task):
@@ -130,19 +124,3 @@ def _total(of: Count | Sum, window: timedelta) -> Column:
     if isinstance(of.of, str):
         return sf.col(windowed(f"{of.of}_positives", window))
     return sf.col(windowed(f"{of.of.name}_millionths", window)) / sf.lit(float(MILLIONTHS))
-
-
-def _merged(sketches: Column) -> Column:
-    """The smallest distinct hashes of several sketches, ascending."""
-    return sf.slice(sf.sort_array(sf.array_distinct(sf.flatten(sf.collect_list(sketches)))), 1, SKETCH_SIZE)
-
-
-def _estimate(hashes: Column) -> Column:
-    """How many ids a sketch has seen: all it holds, or as many as the density of the smallest tells."""
-    share = (sf.element_at(hashes, SKETCH_SIZE).cast("double") + sf.lit(_HASHES / 2)) / sf.lit(_HASHES)
-    held = sf.size(hashes)
-    return sf.when(held < SKETCH_SIZE, held.cast("double")).otherwise(sf.lit(SKETCH_SIZE - 1.0) / share)
-
-
-def _refuse_join(one: Column, other: Column) -> Column:
-    raise NotImplementedError("sketches belong to daily tiles, whose values are never joined in pairs")

@@ -24,21 +24,22 @@ class Partial:
     Attributes:
         name: the column.
         dtype: its type.
-        row: its value of a single event, null where the event does not count; None for a sketch,
-            which is made from all events of a key at once.
+        row: its value of a single event, null where the event does not count.
         fold: aggregate that merges values of tiles; nulls are passed over.
         join: merges two folded values, null being none at all.
         gather: aggregate of the rows' values to a tile's; None where `fold` is that as well.
         nothing: what no values fold to; None for null.
+        once: rows of equal values count once, and `gather` must be given one of them only.
     """
 
     name: str
     dtype: DataType
-    row: Column | None
+    row: Column
     fold: Callable[[Column], Column]
     join: Callable[[Column, Column], Column]
     gather: Callable[[Column], Column] | None = None
     nothing: Column | None = None
+    once: bool = False
 
     def gathered(self, rows: Column) -> Column:
         """The aggregate of events' values, null where there are none."""

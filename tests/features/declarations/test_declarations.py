@@ -75,10 +75,6 @@ def catalog(*views: View, services: tuple[Service, ...] = ()) -> Catalog:
         ({"tile": HOUR / 2}, "a tile is DAY or HOUR"),
         ({"tile": HOUR, "windows": (HOUR / 2,)}, "shorter than a tile"),
         ({"tile": HOUR, "windows": days(8)}, "8 days over hourly tiles is longer than 7 days"),
-        (
-            {"tile": HOUR, "measures": (Distinct(ITEM),)},
-            "distinct items cannot be kept exact within the hour",
-        ),
     ],
 )
 def test_feature_group_that_cannot_work_says_why(changes: dict[str, object], sentence: str) -> None:

@@ -177,6 +177,7 @@ EVERY_MEASURE: tuple[Measure, ...] = (
     Mean(SECONDS, default=1.0),
     Min(SECONDS, default=0.0),
     Max(SECONDS, default=0.0),
+    Distinct(ITEM),
     Last(ITEM),
     TimeSince(),
     TimeSince("click"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from features.declarations.entities import ITEM, SCENARIO, USER
 from features.declarations.features import Role
 from features.declarations.groups import Aggregate, FeatureGroup, SequenceGroup
-from features.declarations.measures import Count, Distinct, Sum, Trend
+from features.declarations.measures import Count, Sum, Trend
 from features.declarations.windows import DAY, days
 from tests.features.compile.spark.logs import (
     EVERY_MEASURE,
@@ -36,7 +36,6 @@ GROUP = FeatureGroup(
     (USER, SCENARIO),
     (
         *EVERY_MEASURE,
-        Distinct(ITEM),
         Trend(Count(), DAY, DAY * 2, strength=3.0),
         Trend(Sum(SECONDS), DAY, DAY * 3),
     ),

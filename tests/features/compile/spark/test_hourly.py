@@ -132,6 +132,17 @@ def test_late_event_counts_from_when_it_was_learnt_of(spark: Any) -> None:
     assert impressions(spark, [event(at, late=late)])[:2] == [(at + late, 1.0), (timedelta(hours=7), 0.0)]
 
 
+def test_id_counts_in_a_window_that_only_its_second_event_lies_in(spark: Any) -> None:
+    """The first, learnt of late, is too old for the last hour: what repeats it there is no repetition."""
+    at = timedelta(hours=5, minutes=20)
+    late = event(at - HOUR * 3, "e1", late=HOUR * 3 - timedelta(minutes=10))
+    (rows,) = rows_of(spark, [late, event(at, "e2")]).values()
+    places = [[f.name for f in GROUP.features].index(f"item_distinct_{window}") for window in ("1h", "30h")]
+    found = {instant - MIDNIGHT: tuple(values[place] for place in places) for instant, values in rows}
+    assert found[at - timedelta(minutes=10)] == (0.0, 1.0)
+    assert found[at + MICROSECOND] == (1.0, 1.0)
+
+
 def test_sequence_grows_by_an_event_a_microsecond_after_it_and_passes_over_negatives(spark: Any) -> None:
     at = timedelta(hours=5, minutes=20)
     ignored = replace(event(at + timedelta(minutes=1), "e2"), label_click=0)

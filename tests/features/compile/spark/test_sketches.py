@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from features.declarations.entities import ITEM, USER
 from features.declarations.features import Role
 from features.declarations.groups import FeatureGroup
 from features.declarations.measures import Distinct
-from features.declarations.windows import DAY, days
-from tests.features.compile.spark.logs import FIRST
+from features.declarations.windows import DAY, HOUR, days, hours
+from tests.features.compile.spark.logs import FIRST, MICROSECOND, MIDNIGHT, microseconds
 
 pytestmark = pytest.mark.spark
 
 GROUP = FeatureGroup("item_users", (ITEM,), (Distinct(USER),), windows=days(1, 2), role=Role.GENERAL)
+INTRADAY = replace(GROUP, windows=hours(24), tile=HOUR)
 EXACT = (1, 2, 500, 1_000, 1_023)
 ESTIMATED = (1_024, 5_000, 10_000, 20_000, 50_000)
 FEW_PERCENT = 0.07  # twice the standard error of 1,024 hashes
@@ -40,11 +42,40 @@ def seen(spark: Any, item: str, users: range, day: date = FIRST) -> Any:
     )
 
 
+def within_three_hours(spark: Any, users: int) -> Any:
+    """Each of the users sees the item three times, some before and some after an hour turns."""
+    instant = sf.timestamp_micros(
+        sf.lit(microseconds(MIDNIGHT)) + sf.pmod(sf.xxhash64("user", "time"), sf.lit(3 * HOUR // MICROSECOND))
+    )
+    return (
+        spark.range(users)
+        .select(
+            sf.col("id").cast("string").alias("user"),
+            sf.explode(sf.array(*map(sf.lit, range(3)))).alias("time"),
+        )
+        .select(
+            sf.lit("item").alias("item_id"),
+            sf.col("user").alias("user_id"),
+            instant.alias("event_timestamp"),
+            instant.alias("created_timestamp"),
+            sf.lit(FIRST).alias("ds"),
+        )
+    )
+
+
 def together(frames: Iterable[Any]) -> Any:
     first, *others = frames
     for frame in others:
         first = first.unionByName(frame)
     return first
+
+
+def intraday(events: Any) -> dict[datetime, float]:
+    """Instant to the estimate over the 24 hours before it, wherever it changes."""
+    from features.compile.spark import snapshots, tiles
+
+    rows = snapshots(INTRADAY, tiles(INTRADAY, events), events, FIRST, FIRST).collect()
+    return {row.event_timestamp.astimezone(UTC): row.user_distinct_1d for row in rows}
 
 
 def estimates(events: Any, day: date) -> dict[str, tuple[float, float]]:
@@ -94,3 +125,14 @@ def test_merged_days_have_the_sketch_of_all_their_events(spark: Any) -> None:
     merged, whole = estimates(apart, second), estimates(at_once, second)
     assert {item: two for item, (_, two) in merged.items()} == {item: one for item, (one, _) in whole.items()}
     assert whole["few"][0] == 700.0
+
+
+def test_intraday_rows_count_the_ids_known_by_then_past_the_size_of_a_sketch(spark: Any) -> None:
+    events = within_three_hours(spark, 6_000).cache()
+    found = intraday(events)
+    for hour in (0.2, 0.9, 1, 1.5, 2.999):
+        before = [instant for instant in found if instant <= MIDNIGHT + HOUR * hour]
+        known = events.where(sf.unix_micros("event_timestamp") < microseconds(max(before)))
+        (by_day, _) = estimates(known, FIRST)["item"]
+        assert found[max(before)] == by_day
+    events.unpersist()
