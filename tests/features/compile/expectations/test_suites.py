@@ -12,8 +12,6 @@ from features.compile.expectations import (
     column_of,
     event_suites,
     null_share_of,
-    nulls_behind,
-    rows_behind,
     training_suites,
     type_of,
     view_suites,
@@ -147,18 +145,3 @@ def test_every_expectation_says_its_column_and_what_it_expects(catalog: Catalog)
             assert column_of(check) == "rows" or set(column_of(check).split(", ")) <= suites.columns.keys()
         suites.rows.to_json_dict()  # a suite that cannot be saved would lose its Data Docs
         suites.partitions.to_json_dict()
-
-
-def test_rows_behind_extremes_are_the_values_beyond_them() -> None:
-    least = gxe.ExpectColumnMinToBeBetween(column="rate", min_value=0.0)
-    greatest = gxe.ExpectColumnMaxToBeBetween(column="rate", max_value=1.0)
-    assert rows_behind(least) == gxe.ExpectColumnValuesToBeBetween(column="rate", min_value=0.0)
-    assert rows_behind(greatest) == gxe.ExpectColumnValuesToBeBetween(column="rate", max_value=1.0)
-
-
-def test_nulls_stand_behind_a_null_share_and_behind_nothing_else() -> None:
-    suites = event_suites(CATALOGS[0])
-    behind = {getattr(check, "column", None): nulls_behind(check) for check in suites.partitions.expectations}
-    assert behind["label_click.null_share"] == gxe.ExpectColumnValuesToNotBeNull(column="label_click")
-    assert behind["label_click.type"] is None
-    assert behind["ratio"] is None
