@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dags.road import GPU
-from pipelines.cli import Clock
+from pipelines.cli.results import Clock
 from pipelines.settings import CHECKOUT, Settings
 from tests.infra.tools import INFRA, run, validate_kubernetes
 

@@ -107,7 +107,7 @@ def _imported(roots: tuple[str, ...]) -> set[str]:
             continue
         seen.add(path)
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        nodes = tree.body if path.name == "cli.py" else ast.walk(tree)
+        nodes = tree.body if path.parent.name == "cli" else ast.walk(tree)
         for node in nodes:
             for name in _names(node):
                 package = name.partition(".")[0]
