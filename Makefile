@@ -15,8 +15,8 @@ help: ## list the targets
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.classes: .venv/.ready pipelines/class_archive.py
-	$(PY) -m pipelines.class_archive 2>/dev/null || echo "no archive of Spark's classes: each stage starts some seconds later"
+.venv/.classes: .venv/.ready pipelines/spark/class_archive.py
+	$(PY) -m pipelines.spark.class_archive 2>/dev/null || echo "no archive of Spark's classes: each stage starts some seconds later"
 	touch $@
 
 demo: .venv/.classes ## the whole road on real data, then a ranking and a report (DATASET=kuairand-pure for the other log)

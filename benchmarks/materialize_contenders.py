@@ -116,7 +116,7 @@ def _spark(folder: Path) -> int:
     """Start the session that the engine finds; the JVM's process id."""
     from pyspark import SparkContext
 
-    from pipelines.spark import spark_session
+    from pipelines.spark.session import spark_session
 
     spark = spark_session(Settings(home=folder, spark_driver_memory="1g"))
     spark.range(1).mapInArrow(lambda batches: batches, "id long").count()

@@ -110,7 +110,7 @@ def on_spark(folder: Path, store: FeatureStore, name: str) -> tuple[list[float],
     from pyspark import SparkContext
 
     from pipelines.settings import Settings
-    from pipelines.spark import spark_session
+    from pipelines.spark.session import spark_session
 
     spark_session(Settings(home=folder, spark_driver_memory=SPARK_MEMORY))
     out = folder / f"{name}_out.parquet"

@@ -32,7 +32,7 @@ from pipelines.aggregate import aggregate
 from pipelines.days import Days
 from pipelines.lake import Lake
 from pipelines.settings import CHECKOUT
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 
 EARLY, LATE = 5, 60
 REACH = max(group.reach for group in CATALOG.aggregates)

@@ -15,7 +15,7 @@ from features.compile.spark.partials import windowed
 from features.declarations.groups import Aggregate
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
-from pipelines.spark_tables import read_days, write_days
+from pipelines.spark.tables import read_days, write_days
 
 
 def windows_from_raw(spark: SparkSession, events_of: Lake, target: Lake, ds: date) -> None:

@@ -18,13 +18,13 @@ from features.compile.spark import (
     tiles,
 )
 from features.declarations.groups import Aggregate, Profile
-from pipelines.console import stage
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
 from pipelines.manifest import Manifest
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
-from pipelines.spark_tables import jobs, read_days, write_days
+from pipelines.spark.session import spark_session
+from pipelines.spark.tables import jobs, read_days, write_days
 from pipelines.verdicts import require_passed
 
 JOBS_AT_ONCE = 4  # a small group's job leaves cores idle; a few at once fill them

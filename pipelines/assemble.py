@@ -12,10 +12,10 @@ from features.declarations.groups import Profile
 from features.store import apply
 from features.stores.sql import connect, quoted, text
 from pipelines.baselines import write_baselines
-from pipelines.console import stage
 from pipelines.days import DAY, Days
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
 from pipelines.stage_store import open_stage_store
 from pipelines.training_sets import encoded_folder, rows_of, training_set

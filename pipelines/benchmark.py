@@ -14,13 +14,13 @@ import structlog
 from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from pipelines.benchmark_page import write_page
-from pipelines.console import console, progress, stage
+from pipelines.comparison.page import write_page
 from pipelines.datasets.regret import limits
 from pipelines.datasets.truth import has_truth
 from pipelines.errors import MissingPartitionError
 from pipelines.files import write_whole
 from pipelines.lake import Lake
+from pipelines.observing.console import console, progress, stage
 from pipelines.settings import Settings
 from pipelines.train import validated_arrays
 from pipelines.training_sets import encoded_folder

@@ -13,11 +13,11 @@ from pipelines.answers.compare import Content, compare
 from pipelines.answers.logged import ComparableAnswers
 from pipelines.answers.outcome import DayOutcome, Outcome, outcome_path
 from pipelines.answers.tally import Tallies
-from pipelines.console import console, stage
 from pipelines.errors import ConsistencyError, MissingPartitionError
 from pipelines.files import write_whole
 from pipelines.lake import Lake
 from pipelines.materialize import snapshot_of
+from pipelines.observing.console import console, stage
 from pipelines.settings import Settings
 
 

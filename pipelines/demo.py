@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from features.declarations.entities import SCENARIO, USER
-from pipelines.console import console
 from pipelines.days import Days
 from pipelines.errors import StageError
 from pipelines.evaluation import Evaluation
 from pipelines.lake import Lake
+from pipelines.observing.console import console
 from pipelines.promotion.table import promotion_table
 from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.rank import print_ranking

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.console import console, stage
 from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.observing.console import console, stage
 from pipelines.predictions import trained_predictions
 from pipelines.settings import Settings
 from pipelines.tables import metrics_table, scenario_table

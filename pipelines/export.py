@@ -6,9 +6,9 @@ from datetime import date
 from pathlib import Path
 
 from features.declarations.names import checked_name
-from pipelines.console import console
 from pipelines.errors import OccupiedError
 from pipelines.model_files import replaceable
+from pipelines.observing.console import console
 from pipelines.settings import Settings
 from training.export import Format, export_model
 

@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as sf
 
-from pipelines.console import stage
 from pipelines.counts import DayCounts, write_counts
 from pipelines.datasets.find import find_adapter
 from pipelines.datasets.tables import RawTables, event_columns
 from pipelines.days import Days
 from pipelines.errors import RawDataError
 from pipelines.lake import Lake
+from pipelines.observing.console import stage
 from pipelines.raw_days import fingerprint, rows_of_days, tally
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 
 
 def ingest(settings: Settings, days: Days) -> None:

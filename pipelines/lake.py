@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from features.files import flush
-from pipelines.books import note_written
 from pipelines.days import Days
 from pipelines.errors import MissingPartitionError
 from pipelines.files import write_whole
 from pipelines.manifest import MANIFEST, DataFile, Manifest, sha256_of
+from pipelines.observing.books import note_written
 from pipelines.parquet import settle_encodings
 
 _WRITERS = {"tiles": "aggregate", "features": "aggregate", "training_sets": "assemble"}

@@ -10,16 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.console import stage
 from pipelines.counts import read_counts
 from pipelines.datasets.find import find_adapter
 from pipelines.datasets.tables import RawTables, event_columns
 from pipelines.days import Days
 from pipelines.files import write_whole
 from pipelines.lake import Lake
+from pipelines.observing.console import stage
 from pipelines.raw_days import fingerprint, rows_of_days, tally
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 
 
 class Late(BaseModel):

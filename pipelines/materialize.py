@@ -23,10 +23,10 @@ from features.stores.packed.generations import withdraw
 from features.stores.packed.keys import encode_key
 from features.stores.values import since_epoch
 from features.stores.view_schema import schema_of
-from pipelines.console import stage, track
 from pipelines.days import Days, snapshot_instant
 from pipelines.lake import Lake
 from pipelines.manifest import Manifest
+from pipelines.observing.console import stage, track
 from pipelines.settings import Settings
 from pipelines.stage_store import open_stage_store
 from pipelines.verdicts import require_passed

@@ -6,14 +6,14 @@ from datetime import date
 
 import numpy as np
 
-from pipelines.champion import Scored, find_champion
-from pipelines.console import console, stage
 from pipelines.datasets.leaks import find_leaks
 from pipelines.errors import MissingPartitionError
 from pipelines.evaluation import Evaluation
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.observing.console import console, stage
 from pipelines.predictions import trained_predictions
+from pipelines.promotion.champion import Scored, find_champion
 from pipelines.promotion.heldout import HeldOut
 from pipelines.promotion.judge import Challenger, judge
 from pipelines.promotion.table import promotion_table

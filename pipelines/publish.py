@@ -6,13 +6,13 @@ import json
 from datetime import date
 
 from features.declarations.names import checked_name
-from pipelines.console import console, stage
 from pipelines.errors import GateError, PublishError
 from pipelines.files import write_whole
 from pipelines.model_files import verified_digest
+from pipelines.observing.console import console, stage
 from pipelines.promotion.verdict import Promotion, promotion_path
-from pipelines.publication import describe
 from pipelines.registry import Registry, Version
+from pipelines.registry.publication import describe
 from pipelines.registry.publishing import add_version
 from pipelines.settings import Settings
 

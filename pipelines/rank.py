@@ -17,9 +17,9 @@ from features.serving.batch import FeatureBatch
 from features.serving.lookup import FeatureLookup
 from features.serving.ranking import Ranker, Ranking
 from features.store import open_store
-from pipelines.console import console
 from pipelines.errors import MissingPartitionError
 from pipelines.lake import Lake
+from pipelines.observing.console import console
 from pipelines.registry import LATEST, production_reference, pull
 from pipelines.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from pipelines.console import stage
 from pipelines.files import write_whole
+from pipelines.observing.console import stage
 from pipelines.reporting.consistency import consistency
 from pipelines.reporting.curves import curves
 from pipelines.reporting.declared import declared

@@ -18,9 +18,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from pipelines.errors import SettingsError
-from pipelines.follow import following, read_wanted
 from pipelines.foreground import run_until_interrupted
-from pipelines.logs import configure_logging
+from pipelines.observing.logs import configure_logging
+from pipelines.registry.follow import following, read_wanted
 from pipelines.settings import Settings
 
 _GRACE = 30
@@ -36,7 +36,7 @@ class Worker:
     Attributes:
         settings: where things are.
         wall_clock: whether ages are judged by the time of the day, not by the served snapshot.
-        wanted: where it is noted which model is to rank; see pipelines.follow.
+        wanted: where it is noted which model is to rank; see pipelines.registry.follow.
         metrics: where all workers keep their counts; None where there is a single one.
     """
 

@@ -11,10 +11,10 @@ import structlog
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pipelines.console import progress, stage
 from pipelines.days import Days
 from pipelines.errors import NotValidatedError
 from pipelines.lake import Lake
+from pipelines.observing.console import progress, stage
 from pipelines.settings import Settings
 from pipelines.training_sets import encoded_folder, training_set
 from pipelines.verdicts import require_passed

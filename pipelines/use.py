@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pipelines.console import console
 from pipelines.errors import SettingsError
 from pipelines.files import write_whole
+from pipelines.observing.console import console
 from pipelines.settings import Settings
 
 _LINE = re.compile(r"^(dataset:[ \t]*)(\S+)", re.MULTILINE)

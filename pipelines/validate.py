@@ -13,7 +13,6 @@ from features.compile.expectations import TableSuites, event_suites, training_su
 from features.declarations.features import Feature
 from features.declarations.groups import Profile, View
 from pipelines.baselines import Baselines, find_baseline
-from pipelines.console import stage
 from pipelines.days import DAY, Days, first_instant, snapshot_instant
 from pipelines.errors import GateError
 from pipelines.gates.against import BaselineOf, held_against
@@ -32,6 +31,7 @@ from pipelines.gates.partitions import (
 )
 from pipelines.gates.watched import Watched, watched_rows, watched_view
 from pipelines.lake import Lake
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
 from pipelines.training_sets import training_set
 from pipelines.verdicts import Verdict, find_verdict, write_verdict

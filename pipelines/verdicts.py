@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.books import note_judged
 from pipelines.errors import NotValidatedError
 from pipelines.files import write_whole
 from pipelines.gates.comparison import Drift
 from pipelines.lake import Lake
+from pipelines.observing.books import note_judged
 
 SHOWN_PARTITIONS = 3
 STOPPED = "did not pass its gate"

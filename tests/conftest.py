@@ -53,7 +53,7 @@ def _logs_stay_as_they_are() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One Spark session for the whole run; the stages under test find it by themselves."""
-    from pipelines.spark import spark_session
+    from pipelines.spark.session import spark_session
 
     session = spark_session(Settings(home=tmp_path_factory.mktemp("spark"), spark_driver_memory="1g"))
     yield session

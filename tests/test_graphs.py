@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from pipelines.lineage.of_stage import FLOWS, names_of
+from pipelines.observing.run import StageRun
 from pipelines.settings import CHECKOUT, Settings
-from pipelines.stage_run import StageRun
 from pipelines.stages import STAGES
 from tests.homes import make_home
 
@@ -21,11 +21,11 @@ DATASET = yaml.safe_load((CHECKOUT / "params.yaml").read_text())["dataset"]
 TABLE: Graph = {stage.name: set(stage.needs) for stage in STAGES}
 # Code that moves results about without deciding them; stages do not run again when it changes.
 PLUMBING = {
-    "features.declarations.errors", "features.declarations.names", "features.files",
-    "pipelines.books", "pipelines.children", "pipelines.console", "pipelines.days", "pipelines.errors",
-    "pipelines.files", "pipelines.lake", "pipelines.logs", "pipelines.manifest", "pipelines.parquet",
-    "pipelines.records", "pipelines.settings", "pipelines.spark", "pipelines.stage_run", "pipelines.stages",
-    "pipelines.verdicts", "training",
+    "features.declarations.errors", "features.declarations.names", "features.files", "pipelines.children",
+    "pipelines.days", "pipelines.errors", "pipelines.files", "pipelines.lake", "pipelines.manifest",
+    "pipelines.observing.books", "pipelines.observing.console", "pipelines.observing.logs",
+    "pipelines.observing.run", "pipelines.parquet", "pipelines.records", "pipelines.settings",
+    "pipelines.spark.session", "pipelines.stages", "pipelines.verdicts", "training",
 }  # fmt: skip
 # Declarations reach these stages inside the data they read; a reworded description must not retrain.
 DECLARED_IN_THE_DATA = {"train", "evaluate", "promote"}

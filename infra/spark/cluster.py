@@ -27,7 +27,7 @@ from rich.console import Console
 
 from infra.spark.daemon import daemon_command, daemon_environment
 from pipelines.foreground import run_until_interrupted
-from pipelines.java import provide_java
+from pipelines.spark.java import provide_java
 
 HOST = "127.0.0.1"
 WORKER_HOSTS = ("127.0.0.2", "127.0.0.3")  # two, for Spark runs no task twice on one host; both loopback

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pyspark
 
-from pipelines.java import provide_java
+from pipelines.spark.java import provide_java
 
 SPARK_HOME = Path(pyspark.__file__).parent
-LOGGING = Path(__file__).parents[2] / "pipelines" / "log4j2.properties"
+LOGGING = Path(__file__).parents[2] / "pipelines" / "spark" / "log4j2.properties"
 CLASSES = {
     "master": "org.apache.spark.deploy.master.Master",
     "worker": "org.apache.spark.deploy.worker.Worker",

@@ -32,7 +32,7 @@ app.add_typer(models, name="models", rich_help_panel=RESULTS_PANEL)
 def main() -> NoReturn:
     """Run the command line; the project's own errors, a disk's and memory's end in one readable line."""
     from features.quick_feast import quicken_feast
-    from pipelines.logs import configure_logging, log_error
+    from pipelines.observing.logs import configure_logging, log_error
     from pipelines.shortage import shortage
 
     quicken_feast()

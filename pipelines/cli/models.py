@@ -29,10 +29,10 @@ def list_versions(
     ] = None,
 ) -> None:
     """List versions with their days, metrics and age, and say which ones are in production."""
-    from pipelines.console import console
-    from pipelines.model_tables import version_table
+    from pipelines.observing.console import console
     from pipelines.registry import Registry, require_begun
     from pipelines.registry.cards import listed
+    from pipelines.registry.tables import version_table
 
     registry = Registry.of(Settings())
     require_begun(registry)
@@ -45,7 +45,7 @@ def show(reference: Reference) -> None:
     """Print a version's card: days, metrics by scenario and task, champion, source and limits."""
     from rich.markdown import Markdown
 
-    from pipelines.console import console
+    from pipelines.observing.console import console
     from pipelines.registry.cards import find_publication
 
     version, publication = find_publication(Settings(), reference)
@@ -56,9 +56,9 @@ def show(reference: Reference) -> None:
 @models.command()
 def diff(first: Reference, second: Reference) -> None:
     """Compare two versions: metrics by scenario and task, settings, days and features."""
-    from pipelines.console import console
-    from pipelines.model_tables import difference
+    from pipelines.observing.console import console
     from pipelines.registry.cards import find_publication
+    from pipelines.registry.tables import difference
 
     settings = Settings()
     (before, old), (after, new) = (find_publication(settings, name) for name in (first, second))
@@ -68,7 +68,7 @@ def diff(first: Reference, second: Reference) -> None:
 @models.command()
 def promote(reference: Reference) -> None:
     """Put a version into production, once its files have been fetched and verified."""
-    from pipelines.console import console
+    from pipelines.observing.console import console
     from pipelines.registry.moves import promote
 
     version = promote(Settings(), reference)
@@ -84,7 +84,7 @@ def rollback(
     ] = None,
 ) -> None:
     """Put the version back into production that was there before; once more goes further back."""
-    from pipelines.console import console
+    from pipelines.observing.console import console
     from pipelines.registry.moves import rollback
 
     left, version = rollback(Settings(), model, to)
@@ -100,7 +100,7 @@ def pull(
     into: Annotated[Path | None, typer.Option(help="Target folder; by default ./NAME.")] = None,
 ) -> None:
     """Fetch a version into a folder and verify its hashes."""
-    from pipelines.console import console
+    from pipelines.observing.console import console
     from pipelines.registry import pull
 
     folder = pull(Settings(), reference, into)

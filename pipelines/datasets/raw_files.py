@@ -15,9 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pipelines.console import track
 from pipelines.errors import RawDataError
 from pipelines.manifest import sha256_of
+from pipelines.observing.console import track
 from pipelines.settings import Settings
 
 _CHUNK = 1 << 20

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 from rich.table import Table
 
-from pipelines.console import console
 from pipelines.datasets.truth import OVERALL, TrueRows, true_rows
 from pipelines.evaluation import Evaluation
+from pipelines.observing.console import console
 from pipelines.settings import Settings
 from training.areas import expected_auc
 from training.evaluation import ModelMetrics

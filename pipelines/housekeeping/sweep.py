@@ -12,11 +12,11 @@ from rich.table import Table
 
 from features.serving.served import served_day
 from pipelines.children import dvc
-from pipelines.console import console, stage
 from pipelines.housekeeping.needs import InUse, require_enough
 from pipelines.housekeeping.plan import Removal, removals
 from pipelines.housekeeping.taking import remove_leftovers
 from pipelines.lake import Lake
+from pipelines.observing.console import console, stage
 from pipelines.registry import Registry, Version, in_production
 from pipelines.settings import Settings
 

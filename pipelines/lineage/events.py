@@ -18,8 +18,8 @@ from pipelines.lineage.datasets import Datasets
 from pipelines.lineage.facets import PRODUCER, SPEC, Json, facet
 from pipelines.lineage.of_stage import FLOWS, Flow, Moved, lake_name, names_of
 from pipelines.lineage.parts import Part
+from pipelines.observing.run import CODE, StageRun
 from pipelines.settings import Settings
-from pipelines.stage_run import CODE, StageRun
 from pipelines.verdicts import Verdict
 
 EVENT = f"{SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"

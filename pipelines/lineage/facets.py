@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from pipelines.stage_run import CODE
+from pipelines.observing.run import CODE
 
 Json: TypeAlias = dict[str, Any]
 

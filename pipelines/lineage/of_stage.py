@@ -1,7 +1,7 @@
 """What each stage reads and writes: declared once, and looked up when a run has ended.
 
 Partitions of the lake are not listed here day by day. A manifest says what its partition was made
-from, and the stage's books (pipelines.books) hold every manifest and verdict it wrote.
+from, and the stage's books (pipelines.observing.books) hold every manifest and verdict it wrote.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from features.declarations.errors import GatehouseError
 from features.declarations.groups import Profile
 from features.serving.served import read_receipt
-from pipelines.books import Books
 from pipelines.days import Days
 from pipelines.lake import Lake
 from pipelines.lineage.parts import Part, distinct
 from pipelines.manifest import Manifest, sha256_of
+from pipelines.observing.books import Books
+from pipelines.observing.run import StageRun
 from pipelines.settings import Settings
-from pipelines.stage_run import StageRun
 from pipelines.training_sets import encoded_folder, training_set
 from training.sealed import HASHES, fingerprint
 

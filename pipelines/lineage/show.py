@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 from features.declarations.names import checked_name
-from pipelines.console import console
 from pipelines.errors import LineageError
 from pipelines.lineage.of_stage import version_name
 from pipelines.lineage.parts import Part
 from pipelines.lineage.recorded import Record
 from pipelines.lineage.tree import draw
 from pipelines.lineage.way import read_record, way_to
+from pipelines.observing.console import console
 from pipelines.settings import Settings
 
 LATEST = "latest"

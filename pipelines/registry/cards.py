@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import PublishError
-from pipelines.publication import Publication
 from pipelines.registry.production import in_production
+from pipelines.registry.publication import Publication
 from pipelines.registry.references import parse, resolve
 from pipelines.registry.repository import Registry, require_begun
 from pipelines.registry.versions import Version, models, versions

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import publication as publications
 from pipelines.children import dvc, git
 from pipelines.errors import PublishError
-from pipelines.publication import Publication
+from pipelines.registry import publication as publications
 from pipelines.registry.cards import card_path
 from pipelines.registry.download import fetch
 from pipelines.registry.production import assign, champion_of, in_production
+from pipelines.registry.publication import Publication
 from pipelines.registry.repository import REMOTE, Registry, remote_section, without_password
 from pipelines.registry.versions import Version, register, version_name, versions
 

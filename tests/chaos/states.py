@@ -14,8 +14,8 @@ from features.serving.lookup import FeatureLookup
 from features.store import open_store
 from pipelines.lake import Lake
 from pipelines.manifest import MANIFEST, Manifest
-from pipelines.publication import PUBLICATION, Publication
 from pipelines.registry import Registry, Version, resolve
+from pipelines.registry.publication import PUBLICATION, Publication
 from pipelines.settings import Settings
 from pipelines.verdicts import Verdict, write_verdict
 from training.sealed import SealError, fingerprint, verify

@@ -111,7 +111,7 @@ def test_operator_tells_the_stage_which_run_and_task_it_belongs_to(monkeypatch) 
     from pipelines.days import DAY
     from pipelines.lineage.events import State, event
     from pipelines.lineage.of_stage import Moved
-    from pipelines.stage_run import StageRun
+    from pipelines.observing.run import StageRun
 
     instant = datetime(2026, 1, 7, tzinfo=UTC)
     run = SimpleNamespace(logical_date=instant, run_after=instant + DAY, conf=None, clear_number=0)

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 
 from features.declarations.groups import Profile
 from features.serving.served import Served, ServedView, write_receipt
-from pipelines.console import stage
 from pipelines.days import Days, snapshot_instant
 from pipelines.evaluate import evaluate
 from pipelines.files import write_whole
 from pipelines.lake import Lake
 from pipelines.model_files import verified_digest
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
 from pipelines.train import train
 from pipelines.training_sets import rows_of, training_set

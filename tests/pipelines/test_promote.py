@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.champion import require_unseen
 from pipelines.errors import GateError, MissingPartitionError
 from pipelines.evaluate import evaluate
 from pipelines.promote import promote
+from pipelines.promotion.champion import require_unseen
 from pipelines.promotion.verdict import Promotion, promotion_path
 from pipelines.publish import publish
 from pipelines.registry.moves import rollback

@@ -12,10 +12,10 @@ import pytest
 from features.declarations.errors import GatehouseError
 from pipelines.errors import GateError, MissingPartitionError, PublishError
 from pipelines.promotion.verdict import Champion
-from pipelines.publication import PUBLICATION, Publication
 from pipelines.publish import publish
 from pipelines.registry import Registry, production_reference, pull
 from pipelines.registry.moves import rollback
+from pipelines.registry.publication import PUBLICATION, Publication
 from pipelines.settings import Settings
 from tests.pipelines.published_models import DS, metrics, write_model, write_passed, write_verdict
 

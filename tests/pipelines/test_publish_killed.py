@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.children import git
-from pipelines.publication import PUBLICATION, Publication
 from pipelines.publish import publish
 from pipelines.registry import Registry, in_production, pull, versions
+from pipelines.registry.publication import PUBLICATION, Publication
 from pipelines.registry.versions import Version
 from pipelines.settings import CHECKOUT, Settings
 from tests.pipelines.published_models import DS, write_passed

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.console import stage
 from pipelines.days import Days
 from pipelines.model_files import verified_digest
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
 from pipelines.verdicts import Failure
 from tests.pipelines.lineage.conftest import events_of

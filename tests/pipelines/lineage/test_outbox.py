@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from pipelines.console import stage
 from pipelines.lineage.recorded import Record
+from pipelines.observing.console import stage
 from pipelines.settings import Settings
 from tests.pipelines.lineage.conftest import events_of
 from tests.pipelines.observed_road import DAYS, DS

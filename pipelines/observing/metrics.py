@@ -22,8 +22,8 @@ from features.declarations.groups import Profile
 from pipelines.days import snapshot_instant
 from pipelines.lake import Lake
 from pipelines.lineage.parts import Part
+from pipelines.observing.run import StageRun
 from pipelines.settings import Settings
-from pipelines.stage_run import StageRun
 
 OF_STAGE = ("stage", "dataset", "model")
 FAILURES = "gatehouse_stage_failures_total"

@@ -7,13 +7,13 @@ from types import TracebackType
 
 import structlog
 
-from pipelines.books import keeping_books
 from pipelines.lineage.events import State, event
 from pipelines.lineage.of_stage import Moved, moved
 from pipelines.lineage.outbox import Outbox
+from pipelines.observing.books import keeping_books
+from pipelines.observing.metrics import count_failure, write_success
+from pipelines.observing.run import StageRun
 from pipelines.settings import Settings
-from pipelines.stage_metrics import count_failure, write_success
-from pipelines.stage_run import StageRun
 
 NOTHING = Moved((), ())
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.console import stage
 from pipelines.lake import Lake
+from pipelines.observing.console import stage
+from pipelines.observing.metrics import METRICS, count_failure, metrics_folder
+from pipelines.observing.run import StageRun
 from pipelines.settings import CHECKOUT, Settings
-from pipelines.stage_metrics import METRICS, count_failure, metrics_folder
-from pipelines.stage_run import StageRun
 from pipelines.train import train
 from tests.pipelines.assembled import DS, assembled
 from tests.pipelines.observed_road import DAYS, one_row, publish_part

@@ -14,8 +14,8 @@ NOISY = """
 import logging, sys, threading, warnings
 from datetime import date
 import structlog
-from pipelines.console import stage
-from pipelines.logs import configure_logging
+from pipelines.observing.console import stage
+from pipelines.observing.logs import configure_logging
 from pipelines.settings import Settings
 
 settings = Settings()

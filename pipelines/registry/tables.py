@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from pipelines.publication import Publication, by_scenario
 from pipelines.registry import PROD
 from pipelines.registry.cards import Listed
+from pipelines.registry.publication import Publication, by_scenario
 from training.evaluation import TaskMetrics
 
 MISSING = "-"

@@ -10,10 +10,10 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipelines.class_archive import archive_options
-from pipelines.java import provide_java
-from pipelines.logs import current_fields
+from pipelines.observing.logs import current_fields
 from pipelines.settings import Settings
+from pipelines.spark.class_archive import archive_options
+from pipelines.spark.java import provide_java
 
 _LOGGING = {
     "text": Path(__file__).with_name("log4j2.properties"),

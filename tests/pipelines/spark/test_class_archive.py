@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.java import major, provide_java
+from pipelines.spark.java import major, provide_java
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 # The archive is kept in a prefix of the test's own, so that the real one stays as it is.
 KEPT_IN = "import sys; sys.prefix = {prefix!r}\n"
-MAKE = "from pipelines.class_archive import make_archive; print(make_archive())"
+MAKE = "from pipelines.spark.class_archive import make_archive; print(make_archive())"
 COUNT_TO_THREE = """
 from pathlib import Path
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 spark = spark_session(Settings(spark_master="local[1]", spark_driver_memory="512m"))
 java = spark._jvm.java.lang.ProcessHandle.current().pid()
 print(spark.range(3).count(), ".classes" in Path(f"/proc/{java}/maps").read_text())

@@ -20,9 +20,9 @@ from features.serving.lookup import FeatureLookup
 from features.serving.ranking import Ranker
 from features.store import open_store
 from pipelines.children import git
-from pipelines.follow import Follower, read_wanted
 from pipelines.publish import publish
 from pipelines.registry import Registry, pull
+from pipelines.registry.follow import Follower, read_wanted
 from pipelines.settings import Settings
 from tests.features.serving.running import post, wait_until
 from tests.pipelines.finished_run import DS, write_model_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.benchmark import RESULTS, render
-from pipelines.benchmark_page import write_page
-from pipelines.benchmark_pictures import short
+from pipelines.comparison.page import write_page
+from pipelines.comparison.pictures import short
 from pipelines.errors import MissingPartitionError
 from tests.pipelines.comparisons import TASKS, comparison
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
-from pipelines.spark_tables import jobs, write_days
+from pipelines.spark.tables import jobs, write_days
 
 FIRST = date(2026, 1, 1)
 DAYS = Days(start=FIRST, end=FIRST + DAY * 3)
@@ -25,7 +25,7 @@ def test_jobs_hold_all_days_in_order_and_as_many_as_fit(rows: list[int]) -> None
     days = Days(start=FIRST, end=FIRST + DAY * (len(rows) - 1))
     sizes = dict(zip(days, rows, strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.spark_tables.ROWS_PER_JOB", 100)
+        patch.setattr("pipelines.spark.tables.ROWS_PER_JOB", 100)
         found = list(jobs(days, sizes.__getitem__))
     assert [ds for job in found for ds in job] == list(days)
     for job, following in zip(found, [*found[1:], None], strict=True):
@@ -53,7 +53,7 @@ def write(lake: Lake, spark: Any, days: Days) -> int:
 def test_days_written_together_have_the_bytes_of_days_written_alone(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_file: int
 ) -> None:
-    monkeypatch.setattr("pipelines.spark_tables.ROWS_PER_FILE", per_file)
+    monkeypatch.setattr("pipelines.spark.tables.ROWS_PER_FILE", per_file)
     together, alone = Lake(tmp_path / "together"), Lake(tmp_path / "alone")
     assert write(together, spark, DAYS) == sum(ROWS.values())
     for ds in DAYS:

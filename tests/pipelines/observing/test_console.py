@@ -10,7 +10,7 @@ import pytest
 
 TABLE = """
 from rich.table import Table
-from pipelines.console import console
+from pipelines.observing.console import console
 table = Table()
 for number in range(12):
     table.add_column(f"pepnet@v{number}")

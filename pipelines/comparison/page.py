@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from pipelines.benchmark_pictures import by_auc, differences_picture, scenarios_picture, short
+from pipelines.comparison.pictures import by_auc, differences_picture, scenarios_picture, short
 from pipelines.files import write_whole
 from training.comparison.results import BASES, Comparison, ContenderResult, Difference, Spread
 

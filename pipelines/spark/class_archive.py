@@ -1,9 +1,9 @@
 """An archive of the classes that Spark loads, with which its Java starts some seconds sooner.
 
-Java reads and verifies some 15,000 classes before Spark's first job. `python -m pipelines.class_archive`
-does so once and lets Java keep what it made of them, beside the interpreter's packages; from then on every
-session maps that file. Java itself checks that the archive fits it and Spark's files, and does without one
-that does not.
+Java reads and verifies some 15,000 classes before Spark's first job. `python -m
+pipelines.spark.class_archive` does so once and lets Java keep what it made of them, beside the interpreter's
+packages; from then on every session maps that file. Java itself checks that the archive fits it and Spark's
+files, and does without one that does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql.window import Window
 
-from pipelines.java import major, provide_java
+from pipelines.spark.java import major, provide_java
 
 _AOT_SINCE = 25
 """The Java from which on the archive is an "AOT cache", which needs no archive of Java's own below it."""

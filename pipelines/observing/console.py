@@ -16,9 +16,9 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, T
 
 from pipelines.days import Days
 from pipelines.files import write_whole
-from pipelines.logs import log_fields
+from pipelines.observing.logs import log_fields
+from pipelines.observing.run import StageRun
 from pipelines.settings import Settings
-from pipelines.stage_run import StageRun
 
 T = TypeVar("T")
 PIPE_WIDTH = 160  # characters; a pipe has no width, and rich would cut every table to 80
@@ -49,7 +49,7 @@ def stage(settings: Settings, name: str, days: Days | date, model: str = "") -> 
         days: it works on, UTC.
         model: of a stage that runs once per model.
     """
-    from pipelines.observed import Observed  # commands that are no stage start without it
+    from pipelines.observing.watchers import Observed  # commands that are no stage start without it
 
     run = StageRun.of(settings.dataset, name, days, model)
     facts: dict[str, object] = {}

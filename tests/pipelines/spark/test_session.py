@@ -15,14 +15,14 @@ import pytest
 from pyspark.sql import functions as sf
 
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 
 pytestmark = pytest.mark.spark
 
 COUNT_TO_THREE = """
 import os
 from pipelines.settings import Settings
-from pipelines.spark import spark_session
+from pipelines.spark.session import spark_session
 spark = spark_session(Settings(spark_master="local[1]", spark_driver_memory="512m"))
 print(spark.range(3).count(), os.environ.get("JAVA_HOME"))
 """

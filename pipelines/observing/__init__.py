@@ -1,0 +1,1 @@
+"""What is seen of a stage's run: its progress, log lines, metrics and books, and who watches."""
