@@ -1,7 +1,7 @@
 """How many different ids: the smallest of their hashes, which merge without double counting.
 
-Up to SKETCH_SIZE ids are counted exactly; beyond, how densely the smallest hashes lie tells how many there
-are (k minimum values: Bar-Yossef et al., Counting distinct elements in a data stream, 2002).
+Fewer than SKETCH_SIZE ids are counted exactly; of more, how densely the smallest hashes lie tells how many
+there are (k minimum values: Bar-Yossef et al., Counting distinct elements in a data stream, 2002).
 """
 
 from __future__ import annotations
