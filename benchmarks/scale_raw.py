@@ -12,6 +12,7 @@ from features.compile.spark import event_schema, row_order
 from features.compile.spark.daily import day_of_snapshot, known_events, snapshot_times
 from features.compile.spark.groups import feature_columns, key_columns, windowed_partials
 from features.compile.spark.partials import windowed
+from features.compile.spark.sketches import sketched
 from features.declarations.groups import Aggregate
 from pipelines.days import DAY, Days
 from pipelines.lake import Lake
@@ -46,10 +47,13 @@ def _features(group: Aggregate, events: DataFrame) -> DataFrame:
     rows = events.groupBy(*keys).agg(*folded)
     for part, window in windowed_partials(group):
         if part.once:
-            ids = events.select(*keys, _within(window, part.row).alias("id")).distinct()
+            ids, column = (
+                events.select(*keys, _within(window, part.row).alias("id")),
+                windowed(part.name, window),
+            )
+            rows = rows.join(sketched(ids, keys, column), keys, "left")
             # A key that has just left the window behind has an empty sketch.
-            column = part.tiled(sf.col("id")).alias(windowed(part.name, window))
-            rows = rows.join(ids.groupBy(*keys).agg(column), keys, "left")
+            rows = rows.withColumn(column, sf.coalesce(sf.col(column), sf.array().cast(part.dtype)))
     return rows.select(*key_columns(group), *snapshot_times(), *feature_columns(group), day_of_snapshot())
 
 

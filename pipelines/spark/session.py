@@ -10,6 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from features.compile.spark.sketches import SKETCH_SIZE
 from pipelines.observing.logs import current_fields
 from pipelines.settings import Settings
 from pipelines.spark.class_archive import archive_options
@@ -62,6 +63,8 @@ def _configuration(settings: Settings, java: str) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # A task holds a bounded heap per key; sorting all of its rows after 128 keys would cost far more.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "65536",
+        # Rows of a key that are chosen by rank are so where they lie, up to this many; a sketch has so many.
+        "spark.sql.optimizer.windowGroupLimitThreshold": str(SKETCH_SIZE),
         # pandas writes nanoseconds, which Spark reads as plain integers or not at all
         "spark.sql.legacy.parquet.nanosAsLong": "true",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

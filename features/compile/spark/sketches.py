@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as sf
 from pyspark.sql.types import ArrayType, LongType
 
@@ -23,8 +23,8 @@ _SKETCH = ArrayType(LongType())
 def smallest_hashes(entity: Entity) -> Partial:
     """The smallest hashes of an entity's different ids, ascending.
 
-    A busy key keeps a heap of no more than these; a heap cannot tell equal hashes apart, so rows that repeat
-    one must be left out before.
+    Gathered by a heap of no more than these. A heap cannot tell equal hashes apart, so rows that repeat one
+    must be left out before.
     """
     column = sf.col(entity.column)
     return Partial(
@@ -42,17 +42,27 @@ def smallest_hashes(entity: Entity) -> Partial:
 def with_sketches(
     tiles: DataFrame, parts: Iterable[Partial], events: DataFrame, tile: list[str]
 ) -> DataFrame:
-    """`tiles` and the sketches among `parts`, of the events that have the same values in the columns `tile`.
-
-    Repeated ids are removed first and across all tasks: what is gathered of a busy key are then its ids
-    and not its events.
-    """
+    """`tiles` and the sketches among `parts`, of the events with the same values in the columns `tile`."""
     for part in parts:
         if part.once:
-            ids = events.select(*tile, part.row.alias("id")).where("id IS NOT NULL").distinct()
-            sketches = ids.groupBy(*tile).agg(part.gathered(sf.col("id")).alias(part.name))
+            sketches = sketched(events.select(*tile, part.row.alias("id")), tile, part.name)
             tiles = tiles.join(sketches, tile, "left")
     return tiles
+
+
+def sketched(ids: DataFrame, keys: list[str], name: str) -> DataFrame:
+    """Each key's smallest `id`s in the column `name`; keys without any are left out.
+
+    Repeated ids are removed first and across all tasks: what is sorted of a busy key are its ids and not its
+    events. Of these a task sends on the smallest alone, for which the session must have set
+    spark.sql.optimizer.windowGroupLimitThreshold to the size of a sketch. `min_by` would need no sort, but
+    makes room for a whole sketch for each key, and most keys have few ids.
+    """
+    rank = sf.row_number().over(Window.partitionBy(*keys).orderBy("id"))
+    smallest = (
+        ids.where("id IS NOT NULL").distinct().withColumn("rank", rank).where(sf.col("rank") <= SKETCH_SIZE)
+    )
+    return smallest.groupBy(*keys).agg(sf.sort_array(sf.collect_list("id")).alias(name))
 
 
 def estimate(hashes: Column) -> Column:

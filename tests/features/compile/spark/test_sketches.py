@@ -111,6 +111,13 @@ def test_sketch_is_the_same_however_events_are_ordered_and_cut(spark: Any) -> No
     events.unpersist()
 
 
+def test_a_task_keeps_the_smallest_hashes_alone_before_it_sends_them(spark: Any) -> None:
+    from features.compile.spark import tiles
+
+    plan = str(tiles(GROUP, seen(spark, "1", range(5_000)))._jdf.queryExecution().executedPlan().toString())
+    assert "row_number(), 1024, Partial" in plan
+
+
 def test_merged_days_have_the_sketch_of_all_their_events(spark: Any) -> None:
     second = FIRST + DAY
     overlapping = {"few": ((0, 400), (200, 700)), "many": ((0, 6_000), (3_000, 9_000))}
