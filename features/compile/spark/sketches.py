@@ -62,7 +62,7 @@ def sketched(ids: DataFrame, keys: list[str], name: str) -> DataFrame:
     smallest = (
         ids.where("id IS NOT NULL").distinct().withColumn("rank", rank).where(sf.col("rank") <= SKETCH_SIZE)
     )
-    return smallest.groupBy(*keys).agg(sf.sort_array(sf.collect_list("id")).alias(name))
+    return smallest.groupBy(*keys).agg(sf.sort_array(sf.collect_list("id")).cast(_SKETCH).alias(name))
 
 
 def estimate(hashes: Column) -> Column:
