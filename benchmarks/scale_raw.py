@@ -47,10 +47,8 @@ def _features(group: Aggregate, events: DataFrame) -> DataFrame:
     rows = events.groupBy(*keys).agg(*folded)
     for part, window in windowed_partials(group):
         if part.once:
-            ids, column = (
-                events.select(*keys, _within(window, part.row).alias("id")),
-                windowed(part.name, window),
-            )
+            column = windowed(part.name, window)
+            ids = events.select(*keys, _within(window, part.row).alias("id"))
             rows = rows.join(sketched(ids, keys, column), keys, "left")
             # A key that has just left the window behind has an empty sketch.
             rows = rows.withColumn(column, sf.coalesce(sf.col(column), sf.array().cast(part.dtype)))
