@@ -42,6 +42,7 @@ def benchmark(
     ds: date,
     *,
     models: Collection[str] | None,
+    finalists: int | None,
     budget: Budget,
     epochs: int,
     jobs: int,
@@ -51,12 +52,15 @@ def benchmark(
 
     What is done is kept in runs/DATASET/benchmark, so that a killed comparison goes on where it was, and one
     model more costs that model only. Writes benchmarks/results/benchmark-DATASET.json, docs/benchmark.md and
-    docs/benchmark/ below `into`.
+    docs/benchmark/ below `into`. A final has results of its own, benchmark-DATASET-final.json, and leaves
+    those of the comparison that its models come from.
 
     Args:
         settings: the run's.
         ds: last day of the run.
-        models: who takes part beside the two bases; all by default.
+        models: who takes part beside the bases; all by default.
+        finalists: in place of `models`, so many that had the lowest validation loss in the data set's
+            comparison below `into`.
         budget: of each model.
         epochs: of each fit at most.
         jobs: processes that fit, one thread each.
@@ -65,8 +69,11 @@ def benchmark(
     Raises:
         NotValidatedError: the training set has not passed its gate.
         UnknownModelError: there is no such model.
+        MissingPartitionError: there is no comparison that finalists could come from.
     """
     with stage(settings, "benchmark", ds) as facts:
+        if finalists is not None:
+            models = _read(_results(into, settings.dataset)).best(finalists)
         contenders = entrants(models)
         arrays = validated_arrays(settings, ds)
         service, params = settings.params.features.service, settings.params
@@ -107,11 +114,10 @@ def benchmark(
             min_positives=params.evaluate.min_positives,
             machine=_machine(jobs),
             contenders=results,
+            finalists=finalists,
             limits=_limits(settings, ds),
         )
-        write_whole(
-            into / RESULTS / f"benchmark-{settings.dataset}.json", comparison.model_dump_json(indent=1) + "\n"
-        )
+        write_whole(_results(into, comparison.name), comparison.model_dump_json(indent=1) + "\n")
         facts |= {"models": len(contenders), "trials": budget.trials, "seeds": budget.seeds}
     render(into)
     return comparison
@@ -129,13 +135,19 @@ def render(into: Path) -> None:
             f"{into / RESULTS} holds no benchmark-*.json; run `gatehouse benchmark` first"
         )
     page = into / "docs" / "benchmark.md"
-    write_page([_read(path) for path in paths], page)
+    write_page(sorted(map(_read, paths), key=lambda comparison: comparison.name), page)
     console.print(f"the comparison is in [bold]{page}[/bold]")
+
+
+def _results(into: Path, name: str) -> Path:
+    return into / RESULTS / f"benchmark-{name}.json"
 
 
 def _read(path: Path) -> Comparison:
     try:
         return Comparison.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise MissingPartitionError(f"{path} is missing; run `gatehouse benchmark` first") from error
     except ValidationError as error:
         raise MissingPartitionError(
             f"{path} is not a comparison of this version ({error.error_count()} errors); "

@@ -112,6 +112,10 @@ def benchmark(
     models: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Models to compare; by default all there are.")
     ] = None,
+    finalists: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only so many, the best on the validation days of the last comparison."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Points of the search space tried for each.")] = 8,
     seeds: Annotated[int, typer.Option(min=1, help="Fits of each with the best of them.")] = 5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training days at most.")] = 3,
@@ -133,10 +137,13 @@ def benchmark(
     if only_render:
         render(into or settings.home)
         return
+    if models is not None and finalists is not None:
+        raise typer.BadParameter("give --models or --finalists, not both")
     benchmark(
         settings,
         last_day(settings, ds),
         models=None if models is None else [name.strip() for name in models.split(",")],
+        finalists=finalists,
         budget=Budget(trials, seeds),
         epochs=epochs,
         jobs=jobs or len(os.sched_getaffinity(0)),

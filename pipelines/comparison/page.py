@@ -32,6 +32,9 @@ days.
   depths) is not tuned.
 - **Judged once.** The values kept are fitted again with seeds which tuning never saw, and these fits
   predict the test days. No fit of tuning predicts them, and nothing is chosen by them.
+- **A final is a second round.** Where a comparison of all is followed by one, the models that were the best
+  on its validation days meet the bases again, all with more trials than all models could be given. The
+  test days have no say in who does.
 - **± is one standard deviation over the seeds**: what training again may change.
 - **[low, high] is a 95 % interval of a paired difference in AUC.** Users are drawn with replacement, all
   their rows with them, and seeds too, the same draws for every model; the difference is the mean over the
@@ -52,7 +55,7 @@ def write_page(comparisons: Sequence[Comparison], page: Path) -> None:
     """Write the page, and its pictures into a folder beside it that is named like it.
 
     Args:
-        comparisons: one a data set, in order of the page.
+        comparisons: in order of the page, with names of their own.
         page: the Markdown file.
     """
     folder = page.with_suffix("")
@@ -65,11 +68,11 @@ def write_page(comparisons: Sequence[Comparison], page: Path) -> None:
 
 
 def _differences_file(comparison: Comparison) -> str:
-    return f"{comparison.dataset}-differences.svg"
+    return f"{comparison.name}-differences.svg"
 
 
 def _scenarios_file(comparison: Comparison, task: str) -> str:
-    return f"{comparison.dataset}-{task}.svg"
+    return f"{comparison.name}-{task}.svg"
 
 
 def _section(comparison: Comparison, folder: str) -> Iterator[str]:
@@ -79,19 +82,21 @@ def _section(comparison: Comparison, folder: str) -> Iterator[str]:
     }
     rows = {name: f"{count:,}" for name, count in comparison.rows.items()}
     machine = ", ".join(f"{name} {value}" for name, value in comparison.machine.items())
-    yield f"## {comparison.dataset}\n"
+    yield f"## {_title(comparison)}\n"
     yield f"    gatehouse use {comparison.dataset}"
+    final = "" if comparison.finalists is None else f"--finalists {comparison.finalists} "
     yield (
-        f"    gatehouse benchmark --ds {comparison.ds} --trials {comparison.trials} "
+        f"    gatehouse benchmark --ds {comparison.ds} {final}--trials {comparison.trials} "
         f"--seeds {comparison.seeds} --epochs {comparison.epochs}\n"
     )
     yield (
-        f"Trained on {days['train']} ({rows['train']} rows), stopped and tuned on {days['validation']} "
-        f"({rows['validation']}), tested on {days['test']} ({rows['test']}; UTC days). "
+        f"{_chosen(comparison)}Trained on {days['train']} ({rows['train']} rows), "
+        f"stopped and tuned on {days['validation']} ({rows['validation']}), "
+        f"tested on {days['test']} ({rows['test']}; UTC days). "
         f"{comparison.trials} trials and {comparison.seeds} seeds a model, at most {comparison.epochs} "
         f"epochs{_of_one_size(comparison)}, {comparison.resamples:,} resamples. {_beside(comparison)}"
         f"Columns of `{comparison.service}`, arrays `{comparison.data}`. "
-        f"[All figures](../benchmarks/results/benchmark-{comparison.dataset}.json). {machine}.\n"
+        f"[All figures](../benchmarks/results/benchmark-{comparison.name}.json). {machine}.\n"
     )
     yield from _beyond_chance(comparison)
     yield f"\n![AUC less that of the bases, by task]({folder}/{_differences_file(comparison)})\n"
@@ -99,6 +104,17 @@ def _section(comparison: Comparison, folder: str) -> Iterator[str]:
         yield from _task(comparison, task)
         yield f"\n![AUC of {task} by scenario]({folder}/{_scenarios_file(comparison, task)})\n"
     yield from _costs(comparison)
+
+
+def _title(comparison: Comparison) -> str:
+    return comparison.dataset if comparison.finalists is None else f"{comparison.dataset}, the final"
+
+
+def _chosen(comparison: Comparison) -> str:
+    if comparison.finalists is None:
+        return ""
+    best = f"the {comparison.finalists} of the comparison above whose validation loss was the lowest"
+    return f"The bases, and {best}. "
 
 
 def _of_one_size(comparison: Comparison) -> str:
@@ -148,7 +164,7 @@ def _task(comparison: Comparison, task: str) -> Iterator[str]:
     limits = comparison.limits
     if limits is not None:
         columns["regret by scenario"] = _regret(limits, task)
-    yield f"### {comparison.dataset}: {task}\n"
+    yield f"### {_title(comparison)}: {task}\n"
     yield from _table(comparison, by_auc(comparison, task), columns)
     if limits is not None:
         yield "\nRegret is the best AUC that can be reached less the model's, the mean over scenarios."
@@ -175,7 +191,7 @@ def _regret(limits: Mapping[str, Mapping[str, float | None]], task: str) -> Cell
 
 
 def _costs(comparison: Comparison) -> Iterator[str]:
-    yield f"### {comparison.dataset}: cost and tuning\n"
+    yield f"### {_title(comparison)}: cost and tuning\n"
     columns: Columns = {
         "model": lambda name, own: f"`{name}`",
         "parameters": lambda name, own: f"{own.parameters:,}",

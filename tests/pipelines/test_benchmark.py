@@ -7,13 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
+from pipelines.benchmark import benchmark as compare
 from pipelines.cli import app
+from pipelines.errors import MissingPartitionError
 from tests.pipelines.assembled import DS, assembled
 from training.comparison.results import BASES, Comparison
+from training.comparison.tuning import Budget
 from training.data.arrays import EncodedArrays
 from training.evaluation import evaluate_predictions
+
+OPTIONS = ("--seeds", "2", "--epochs", "1", "--jobs", "1")
+
+
+def benchmark(into: Path, *options: str) -> Result:
+    return CliRunner().invoke(
+        app, ["benchmark", *options, *OPTIONS, "--into", str(into)], catch_exceptions=False
+    )
 
 
 def test_benchmark_compares_models_and_writes_results_and_page(
@@ -22,9 +34,7 @@ def test_benchmark_compares_models_and_writes_results_and_page(
     settings = assembled(home)
     monkeypatch.setenv("GATEHOUSE_HOME", str(settings.home))
     monkeypatch.setenv("GATEHOUSE_DEVICE", "cpu")
-    options = ["--models", "pooled_mlp", "--trials", "2", "--seeds", "2", "--epochs", "1", "--jobs", "1"]
-    done = CliRunner().invoke(app, ["benchmark", *options, "--into", str(tmp_path)], catch_exceptions=False)
-    assert done.exit_code == 0
+    assert benchmark(tmp_path, "--models", "pooled_mlp", "--trials", "2").exit_code == 0
     results = tmp_path / "benchmarks" / "results" / "benchmark-simulated.json"
     comparison = Comparison.model_validate_json(results.read_bytes())
     assert set(comparison.contenders) == {"pooled_mlp", *BASES}
@@ -45,3 +55,42 @@ def test_benchmark_compares_models_and_writes_results_and_page(
     found = comparison.contenders["pooled_mlp"].overall["click"].auc
     assert found is not None
     assert found.mean == pytest.approx(np.mean(areas), abs=1e-6)
+
+
+def test_a_final_is_of_the_models_with_the_lowest_validation_loss(
+    home: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = assembled(home)
+    monkeypatch.setenv("GATEHOUSE_HOME", str(settings.home))
+    monkeypatch.setenv("GATEHOUSE_DEVICE", "cpu")
+    assert benchmark(tmp_path, "--models", "pooled_mlp,lhuc", "--trials", "1").exit_code == 0
+    results = tmp_path / "benchmarks" / "results"
+    first = (results / "benchmark-simulated.json").read_bytes()
+    losses = {
+        name: own.trials[0].validation_loss
+        for name, own in Comparison.model_validate_json(first).contenders.items()
+        if name not in BASES
+    }
+    assert set(losses) == {"pooled_mlp", "lhuc"}
+    assert benchmark(tmp_path, "--finalists", "1", "--trials", "2").exit_code == 0
+    final = Comparison.model_validate_json((results / "benchmark-simulated-final.json").read_bytes())
+    assert set(final.contenders) == {min(losses, key=losses.__getitem__), *BASES}
+    assert (final.finalists, final.trials) == (1, 2)
+    assert (results / "benchmark-simulated.json").read_bytes() == first
+    assert "## simulated, the final" in (tmp_path / "docs" / "benchmark.md").read_text()
+
+
+def test_a_final_needs_a_comparison_to_choose_from(home: Callable[..., Path], tmp_path: Path):
+    with pytest.raises(
+        MissingPartitionError, match=r"benchmark-simulated\.json is missing; run `gatehouse ben"
+    ):
+        compare(
+            assembled(home), DS, models=None, finalists=2,
+            budget=Budget(1, 1), epochs=1, jobs=1, into=tmp_path,
+        )  # fmt: skip
+
+
+def test_models_are_named_or_chosen(tmp_path: Path):
+    done = benchmark(tmp_path, "--models", "lhuc", "--finalists", "1")
+    assert done.exit_code == 2
+    assert "not both" in done.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from pydantic import BaseModel, ConfigDict
 
 DIGITS = 6
@@ -84,6 +86,12 @@ class ContenderResult(_Frozen):
     flops_per_row: float | None
     seconds: Spread
 
+    @property
+    def validation_loss(self) -> float:
+        """That of the trial whose values were kept, infinite where it diverged."""
+        loss = next(trial.validation_loss for trial in self.trials if trial.values == self.values)
+        return inf if loss is None else loss
+
 
 class Comparison(_Frozen):
     """A comparison on one data set.
@@ -98,6 +106,8 @@ class Comparison(_Frozen):
         min_positives: rows with fewer positives or negatives have no AUC.
         machine: where it was made, with the versions of the libraries.
         contenders: by name.
+        finalists: how many models of an earlier comparison, the best on its validation days, met again beside
+            the bases; none where nobody was chosen.
         limits: by scenario, then task, the best AUC that any model can reach; where it is known.
     """
 
@@ -118,4 +128,15 @@ class Comparison(_Frozen):
     min_positives: int
     machine: dict[str, str]
     contenders: dict[str, ContenderResult]
+    finalists: int | None = None
     limits: dict[str, dict[str, float]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its files and its part of the page: the data set, and whether it is a final."""
+        return self.dataset if self.finalists is None else f"{self.dataset}-final"
+
+    def best(self, count: int) -> list[str]:
+        """The `count` models with the lowest validation loss beside the bases, the best first."""
+        models = [name for name in self.contenders if name not in BASES]
+        return sorted(models, key=lambda name: self.contenders[name].validation_loss)[:count]

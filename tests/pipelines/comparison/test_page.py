@@ -96,6 +96,21 @@ def test_render_writes_a_page_of_all_results_there_are(tmp_path: Path):
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == ["one", "two"]
 
 
+def test_a_final_follows_its_comparison_and_says_who_is_in_it(tmp_path: Path):
+    (tmp_path / RESULTS).mkdir(parents=True)
+    first = comparison("one")
+    final = first.model_copy(update={"finalists": 1, "trials": 12})
+    for each in (first, final, comparison("two")):
+        (tmp_path / RESULTS / f"benchmark-{each.name}.json").write_text(each.model_dump_json())
+    render(tmp_path)
+    page = (tmp_path / "docs" / "benchmark.md").read_text()
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["one", "one, the final", "two"]
+    assert "benchmark --ds 2026-01-04 --finalists 1 --trials 12" in page
+    assert "The bases, and the 1 of the comparison above whose validation loss was the lowest." in page
+    assert rows(page, "one, the final: click") == rows(page, "one: click")
+    assert (tmp_path / "docs" / "benchmark" / "one-final-click.svg").exists()
+
+
 def test_render_says_what_to_run_when_there_are_no_results(tmp_path: Path):
     with pytest.raises(MissingPartitionError, match="gatehouse benchmark"):
         render(tmp_path)
