@@ -93,23 +93,32 @@ def _walk(
     spread = F.pmod(F.xxhash64("asked"), F.lit(1 << 16)).cast("int")
     asked = sliced(asked, hot, names).withColumn("slice", F.when(hopeless, spread).otherwise(F.col("slice")))
     known = sliced(known, hot, names)
-    line = asked.unionByName(known, allowMissingColumns=True)
+    line = _in_turn(asked, 1).unionByName(_in_turn(known, 0), allowMissingColumns=True)
     if hot is not None:
-        line = line.unionByName(carried(known, hot, names), allowMissingColumns=True)
+        line = line.unionByName(_in_turn(carried(known, hot, names), 0), allowMissingColumns=True)
     if tasks > int(line.sparkSession.conf.get("spark.sql.shuffle.partitions")):
         line = line.repartition(tasks, *names, "slice")
     so_far = (
         Window.partitionBy(*names, "slice")
-        .orderBy(F.col("at") * 2 + F.col("asked").isNotNull().cast("long"))
+        .orderBy("turn")
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     seen = line.withColumn("seen", F.max("known").over(so_far)).where(F.col("asked").isNotNull())
-    fresh = F.col("seen.event") >= F.col("at") - view.ttl_microseconds if view.ttl else F.lit(True)
+    oldest = F.col("asked")[INSTANT] - view.ttl_microseconds
+    fresh = F.col("seen.event") >= oldest if view.ttl else F.lit(True)
     outputs = (
         F.when(fresh, F.col(f"seen.f{index}")).alias(column.output)
         for index, column in enumerate(view.columns)
     )
     return seen.select("asked.*", *outputs)
+
+
+def _in_turn(rows: DataFrame, turn: int) -> DataFrame:
+    """`rows` with their order on the line in `turn`, in place of `at`: of an instant, the lower `turn` first.
+
+    A row is as it will be sorted before it is moved, so that nobody has to copy it on the way.
+    """
+    return rows.withColumn("turn", F.col("at") * 2 + turn).drop("at")
 
 
 def _any_null(names: Sequence[str]) -> Column:

@@ -54,10 +54,7 @@ def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest
     schema = _schema(spark.read.parquet(files[-1]).schema if files else StructType(), view)
     if files:
         table = spark.read.schema(schema).option("basePath", str(view.folder)).parquet(*files)
-        index = F.substring_index("_metadata.file_name", "-", 1).cast("long")
-        if "ds" in table.columns:
-            index += F.date_diff("ds", F.lit(_day(files[0]))) * _FILES_A_DAY
-        place = index * _ROWS_A_FILE + F.col("_metadata.row_index")
+        place = _file(table, files) * _ROWS_A_FILE + F.col("_metadata.row_index")
     else:
         table, place = spark.createDataFrame([], schema), F.lit(0).cast("long")
     event = microseconds(table, view.event_timestamp)
@@ -73,6 +70,17 @@ def rows_of(spark: SparkSession, view: ViewColumns, earliest: int | None, latest
     if latest is not None:
         rows = rows.where(F.col("event") <= latest)
     return SparkRows(rows, files)
+
+
+def _file(table: DataFrame, files: list[str]) -> SparkColumn:
+    """The number of the file that a row lies in: later files have larger ones."""
+    one_a_day = len({Path(file).parent for file in files}) == len(files)
+    # Names are text, made for every row of a file: they are left alone where days tell files apart.
+    number = F.lit(0) if one_a_day else F.substring_index("_metadata.file_name", "-", 1).cast("long")
+    if "ds" not in table.columns:
+        return number.cast("long")
+    days = F.date_diff("ds", F.lit(_day(files[0]))).cast("long")
+    return days * _FILES_A_DAY + number
 
 
 def _day(file: str) -> date:
