@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from training.config import TrainConfig
+from training.layers.tables import Table
 
-SPARSE_ROWS = 250_000
-"""Tables of more rows than this are stepped by rows: a dense step would touch every row of the table
-for those that a batch reads. With KuaiRand's 111 look-ups a row and 1,024 rows a batch the two ways cross
-between 250,000 and 500,000 rows (`make bench-train`); with fewer look-ups they cross at smaller tables."""
+ROWS_PER_LOOKUP = 4
+"""Tables of more rows than this for each look-up of a batch are stepped by rows: a dense step would touch
+every row of the table for those that are read. With the 113,664 look-ups of KuaiRand's 111 fields and 1,024
+rows a batch the two ways cross between 250,000 and 500,000 rows (`make bench-train`)."""
 
 
 class RowAdam(Optimizer):
@@ -81,7 +82,7 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     """
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     for table in tables:
-        table.sparse = table.num_embeddings > SPARSE_ROWS or config.embedding_decay > 0.0
+        table.sparse = config.embedding_decay > 0.0 or _few_are_read(table, config.batch_size)
     sparse = [table.weight for table in tables if table.sparse]
     dense = [table.weight for table in tables if not table.sparse]
     embedded = {id(weight) for weight in chain(sparse, dense)}
@@ -100,3 +101,8 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     if sparse:
         optimizers.append(RowAdam(sparse, config.embedding_lr, weight_decay=config.embedding_decay))
     return optimizers
+
+
+def _few_are_read(table: nn.Embedding, batch_size: int) -> bool:
+    """Whether a batch reads so few of the table's rows that they are better stepped one by one."""
+    return isinstance(table, Table) and table.num_embeddings > ROWS_PER_LOOKUP * batch_size * table.lookups

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 from torch.optim import AdamW
 
 from training.config import TrainConfig
-from training.optimizers import SPARSE_ROWS, RowAdam, make_optimizers
+from training.layers.tables import Table
+from training.optimizers import ROWS_PER_LOOKUP, RowAdam, make_optimizers
+
+SMALL, LARGE = 3 * ROWS_PER_LOOKUP, 3 * ROWS_PER_LOOKUP + 1  # at three look-ups a row and one row a batch
 
 
 class Network(nn.Module):
     def __init__(self, rows: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(rows, 2)
+        self.table = Table(rows, 2, lookups=3)
         self.linear = nn.Linear(2, 1)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -29,18 +33,32 @@ def step(model: Network, config: TrainConfig) -> dict[str, torch.Tensor]:
 
 
 def test_every_parameter_moves_once_whatever_the_size_of_the_table():
-    for rows in (5, SPARSE_ROWS + 1):
-        change = step(Network(rows), TrainConfig(lr=0.01, embedding_lr=0.1))
+    for rows in (SMALL, LARGE):
+        change = step(Network(rows), TrainConfig(lr=0.01, embedding_lr=0.1, batch_size=1))
         # Adam's first step is the learning rate, whatever the gradient.
         torch.testing.assert_close(change["linear.weight"].abs(), torch.full((1, 2), 0.01), rtol=1e-3, atol=0)
         torch.testing.assert_close(change["table.weight"][1].abs(), torch.full((2,), 0.1), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "by_rows"), [(SMALL, 1, False), (LARGE, 1, True), (LARGE, 2, False)]
+)
+def test_a_table_is_stepped_by_rows_where_a_batch_reads_few_of_them(
+    rows: int, batch_size: int, by_rows: bool
+):
+    model = Network(rows)
+    kinds = [type(optimizer) for optimizer in make_optimizers(model, TrainConfig(batch_size=batch_size))]
+    assert kinds == ([AdamW, RowAdam] if by_rows else [AdamW])
+    model(torch.tensor([1])).backward()
+    assert model.table.weight.grad is not None
+    assert model.table.weight.grad.is_sparse == by_rows
+
+
 def test_weight_decay_leaves_embedding_rows_and_biases_alone():
-    for rows in (5, SPARSE_ROWS + 1):
+    for rows in (SMALL, LARGE):
         model = Network(rows)
         model.linear.bias.requires_grad_(False)
-        change = step(model, TrainConfig(lr=0.1, weight_decay=0.5))
+        change = step(model, TrainConfig(lr=0.1, weight_decay=0.5, batch_size=1))
         assert not change["table.weight"][2:].any()
         assert not change["linear.bias"].any()
 

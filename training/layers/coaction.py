@@ -8,6 +8,8 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
+from training.layers.tables import Table
+
 
 class CoAction(nn.Module):
     """Micro-MLPs, one for each pair of a value of an induction field and a feed field.
@@ -39,7 +41,7 @@ class CoAction(nn.Module):
         self.parts = [size for narrow, wide in self.shapes for size in (narrow * wide, wide)]
         starts = list(accumulate(vocabularies, initial=0))
         self.register_buffer("starts", torch.tensor(starts[:-1]), persistent=False)
-        self.table = nn.Embedding(starts[-1], feeds * sum(self.parts))
+        self.table = Table(starts[-1], feeds * sum(self.parts), lookups=len(vocabularies))
         with torch.no_grad():
             layers = torch.split(self.table.weight.view(starts[-1], feeds, -1), self.parts, dim=2)
             for (narrow, _), weight, bias in zip(self.shapes, layers[::2], layers[1::2], strict=True):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from features.declarations.features import Encoding, Role
 from training.data.batch import Batch
 from training.data.spec import InputSpec
+from training.layers.tables import Table
 
 _INIT_STD = 0.01
 _FLAT_ROLES = (Role.SCENARIO, Role.USER, Role.ITEM, Role.GENERAL)
@@ -85,7 +86,8 @@ class InputLayer(nn.Module):
     def __init__(self, spec: InputSpec, dim: int, id_dropout: float = 0.0) -> None:
         super().__init__()
         self.id_dropout = id_dropout
-        self.embedding = nn.Embedding(sum(spec.tables.values()), dim)
+        lookups = len(spec.ids) + spec.sequence_length * len(spec.sequences)
+        self.embedding = Table(sum(spec.tables.values()), dim, lookups=lookups)
         nn.init.normal_(self.embedding.weight, std=_INIT_STD)
 
         starts = dict(zip(spec.tables, accumulate(spec.tables.values(), initial=0), strict=False))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch import nn
 
 from features.declarations.features import Encoding
 from training.config import TrainConfig
 from training.data.batch import Batch
 from training.data.spec import AuxiliaryField, InputSpec
 from training.layers.gates import GateNU, PriorGates
+from training.layers.tables import Table
 from training.losses import masked_bce
 from training.models.base import Ranker
 from training.models.build import available, build
@@ -120,6 +123,18 @@ def test_every_embedding_row_that_a_batch_reads_gets_a_gradient(
         read = {int(i) for p, f in enumerate(tiny_spec.ids) if f.table == table for i in batch.ids[:, p]}
         assert all(grad[start + index].abs().any() for index in read), table
         start += size
+
+
+def test_a_table_says_how_many_of_its_rows_a_row_of_a_batch_reads(
+    model: Ranker, random_batch: MakeBatch
+) -> None:
+    read: Counter[nn.Module] = Counter()
+    tables = [module for module in model.modules() if isinstance(module, Table)]
+    for table in tables:
+        table.register_forward_pre_hook(lambda table, given: read.update({table: given[0].numel()}))
+    model(random_batch(rows=8, dtype=torch.float64))
+    assert read == {table: 8 * table.lookups for table in tables}
+    assert all(isinstance(module, Table) for module in model.modules() if isinstance(module, nn.Embedding))
 
 
 def test_a_row_without_labels_gives_no_gradient(model: Ranker, random_batch: MakeBatch) -> None:
