@@ -9,7 +9,7 @@ from pipelines.benchmark import RESULTS, render
 from pipelines.comparison.page import write_page
 from pipelines.comparison.pictures import short
 from pipelines.errors import MissingPartitionError
-from tests.pipelines.comparisons import TASKS, comparison
+from tests.training.comparison.comparisons import TASKS, comparison
 
 
 def rows(page: str, heading: str) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from math import inf
 
-from tests.pipelines.comparisons import comparison, contender
+from tests.training.comparison.comparisons import comparison, contender
 from training.comparison.results import Trial
 
 
