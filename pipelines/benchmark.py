@@ -129,7 +129,7 @@ def render(into: Path) -> None:
     Raises:
         MissingPartitionError: there are no results, or they are of another version of Gatehouse.
     """
-    paths = sorted((into / RESULTS).glob("benchmark-*.json"))
+    paths = list((into / RESULTS).glob("benchmark-*.json"))
     if not paths:
         raise MissingPartitionError(
             f"{into / RESULTS} holds no benchmark-*.json; run `gatehouse benchmark` first"

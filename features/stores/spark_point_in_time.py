@@ -104,8 +104,8 @@ def _walk(
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     seen = line.withColumn("seen", F.max("known").over(so_far)).where(F.col("asked").isNotNull())
-    oldest = F.col("asked")[INSTANT] - view.ttl_microseconds
-    fresh = F.col("seen.event") >= oldest if view.ttl else F.lit(True)
+    age = F.col("asked")[INSTANT] - F.col("seen.event")
+    fresh = age <= view.ttl_microseconds if view.ttl else F.lit(True)
     outputs = (
         F.when(fresh, F.col(f"seen.f{index}")).alias(column.output)
         for index, column in enumerate(view.columns)

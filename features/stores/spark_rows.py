@@ -76,11 +76,10 @@ def _file(table: DataFrame, files: list[str]) -> SparkColumn:
     """The number of the file that a row lies in: later files have larger ones."""
     one_a_day = len({Path(file).parent for file in files}) == len(files)
     # Names are text, made for every row of a file: they are left alone where days tell files apart.
-    number = F.lit(0) if one_a_day else F.substring_index("_metadata.file_name", "-", 1).cast("long")
-    if "ds" not in table.columns:
-        return number.cast("long")
-    days = F.date_diff("ds", F.lit(_day(files[0]))).cast("long")
-    return days * _FILES_A_DAY + number
+    number = (F.lit(0) if one_a_day else F.substring_index("_metadata.file_name", "-", 1)).cast("long")
+    if "ds" in table.columns:
+        number += F.date_diff("ds", F.lit(_day(files[0]))) * _FILES_A_DAY
+    return number
 
 
 def _day(file: str) -> date:

@@ -10,16 +10,24 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from pipelines.benchmark import benchmark as compare
 from pipelines.cli import app
 from pipelines.errors import MissingPartitionError
+from pipelines.settings import Settings
 from tests.pipelines.assembled import DS, assembled
 from training.comparison.results import BASES, Comparison
-from training.comparison.tuning import Budget
 from training.data.arrays import EncodedArrays
 from training.evaluation import evaluate_predictions
 
 OPTIONS = ("--seeds", "2", "--epochs", "1", "--jobs", "1")
+
+
+@pytest.fixture
+def settings(home: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a home with a training set, in which commands run."""
+    settings = assembled(home)
+    monkeypatch.setenv("GATEHOUSE_HOME", str(settings.home))
+    monkeypatch.setenv("GATEHOUSE_DEVICE", "cpu")
+    return settings
 
 
 def benchmark(into: Path, *options: str) -> Result:
@@ -28,12 +36,7 @@ def benchmark(into: Path, *options: str) -> Result:
     )
 
 
-def test_benchmark_compares_models_and_writes_results_and_page(
-    home: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    settings = assembled(home)
-    monkeypatch.setenv("GATEHOUSE_HOME", str(settings.home))
-    monkeypatch.setenv("GATEHOUSE_DEVICE", "cpu")
+def test_benchmark_compares_models_and_writes_results_and_page(settings: Settings, tmp_path: Path):
     assert benchmark(tmp_path, "--models", "pooled_mlp", "--trials", "2").exit_code == 0
     results = tmp_path / "benchmarks" / "results" / "benchmark-simulated.json"
     comparison = Comparison.model_validate_json(results.read_bytes())
@@ -57,12 +60,8 @@ def test_benchmark_compares_models_and_writes_results_and_page(
     assert found.mean == pytest.approx(np.mean(areas), abs=1e-6)
 
 
-def test_a_final_is_of_the_models_with_the_lowest_validation_loss(
-    home: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    settings = assembled(home)
-    monkeypatch.setenv("GATEHOUSE_HOME", str(settings.home))
-    monkeypatch.setenv("GATEHOUSE_DEVICE", "cpu")
+@pytest.mark.usefixtures("settings")
+def test_a_final_is_of_the_models_with_the_lowest_validation_loss(tmp_path: Path):
     assert benchmark(tmp_path, "--models", "pooled_mlp,lhuc", "--trials", "1").exit_code == 0
     results = tmp_path / "benchmarks" / "results"
     first = (results / "benchmark-simulated.json").read_bytes()
@@ -80,14 +79,12 @@ def test_a_final_is_of_the_models_with_the_lowest_validation_loss(
     assert "## simulated, the final" in (tmp_path / "docs" / "benchmark.md").read_text()
 
 
-def test_a_final_needs_a_comparison_to_choose_from(home: Callable[..., Path], tmp_path: Path):
+@pytest.mark.usefixtures("settings")
+def test_a_final_needs_a_comparison_to_choose_from(tmp_path: Path):
     with pytest.raises(
         MissingPartitionError, match=r"benchmark-simulated\.json is missing; run `gatehouse ben"
     ):
-        compare(
-            assembled(home), DS, models=None, finalists=2,
-            budget=Budget(1, 1), epochs=1, jobs=1, into=tmp_path,
-        )  # fmt: skip
+        benchmark(tmp_path, "--finalists", "2")
 
 
 def test_models_are_named_or_chosen(tmp_path: Path):
