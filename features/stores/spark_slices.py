@@ -41,10 +41,8 @@ def hot_keys(
     return F.broadcast(spark.createDataFrame(hot, found.schema)) if hot else None
 
 
-def sliced(rows: DataFrame, hot: DataFrame | None, names: Sequence[str]) -> DataFrame:
+def sliced(rows: DataFrame, hot: DataFrame, names: Sequence[str]) -> DataFrame:
     """`rows` with the `slice` of time each lies in; it is 0 for keys that are not hot."""
-    if hot is None:
-        return rows.withColumn("slice", F.lit(0))
     passed = F.size(F.filter("cuts", lambda cut: cut <= F.col("at")))
     slice_of = F.when(F.col("cuts").isNull(), 0).otherwise(passed)
     return rows.join(hot, list(names), "left").withColumn("slice", slice_of).drop("cuts")

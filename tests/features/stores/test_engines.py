@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import tempfile
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
+from features.stores import spark_point_in_time
 from features.stores.point_in_time import join
 from features.stores.spark_point_in_time import join_views
 from features.stores.spark_retrieval import SparkRetrievalJob
@@ -27,6 +30,7 @@ from tests.features.stores.tables import (
     At,
     Row,
     newest_known,
+    publish,
     random_rows,
     random_spines,
     spine_of,
@@ -104,10 +108,53 @@ def test_engines_equal_brute_force_when_keys_ties_late_rows_and_ttls_are_random(
         views = views_of(lake.root / "t")
         duck = pa.concat_tables(join(spine_of(spine), views, chunk=50))
         sparks = on_spark(spark, spine_of(spine), views)
-    assert duck.select(range(3)).equals(spine_of(spine))
-    assert sparks.select(range(3)).equals(spine_of(spine))
-    assert bits(duck) == truth
-    assert bits(sparks) == truth
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(spark_point_in_time, "FEW_FLOATS", 0)
+            packed = on_spark(spark, spine_of(spine), views)
+    for answer in (duck, sparks, packed):
+        assert answer.select(range(3)).equals(spine_of(spine))
+        assert bits(answer) == truth
+
+
+def test_many_floats_among_others_come_back_each_in_its_column(spark: Any, tmp_path: Path) -> None:
+    floats = [f"float_{number}" for number in range(spark_point_in_time.FEW_FLOATS + 1)]
+    values = {name: pa.array([float(number), None], pa.float32()) for number, name in enumerate(floats)}
+    values |= {"text": pa.array(["a", "b"]), "count": pa.array([None, 7])}
+    keys = {"user_id": ["u", "v"], "item_id": ["i", "i"]}
+    times = {
+        name: pa.array([START, START], pa.timestamp("us", "UTC"))
+        for name in ("event_timestamp", "created_timestamp")
+    }
+    publish(Lake(tmp_path), "t", START.date(), pa.table(keys | times | values))
+    kinds = dict.fromkeys(floats, "FLOAT") | {"text": "VARCHAR", "count": "BIGINT"}
+    order = [*floats[:3], "text", *floats[3:], "count"]
+    columns = tuple(Column(name, name, kinds[name]) for name in order)
+    view = dataclasses.replace(view_of(tmp_path / "t", DAY), columns=columns)
+    spine = spine_of([At("v", "i", START), At("u", "i", START + DAY), At("u", "i", START - DAY)])
+    result = on_spark(spark, spine, (view,))
+    assert result.equals(pa.concat_tables(join(spine, (view,))))
+    assert result.select(order).slice(1, 1).to_pylist() == [{name: values[name][0].as_py() for name in order}]
+
+
+def test_rows_that_can_match_nothing_are_dealt_out_to_all_tasks(spark: Any, tmp_path: Path) -> None:
+    write_rows(Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0)])
+    hopeless = [At(None, "i", START + n * DAY) for n in range(100)] + [At(None, "i", None)]
+    before = {
+        name: spark.conf.get(name)
+        for name in ("spark.sql.shuffle.partitions", "spark.sql.adaptive.coalescePartitions.enabled")
+    }
+    spark.conf.set("spark.sql.shuffle.partitions", "4")
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    try:
+        loaded = load_spark_spine(spark, spine_of([*hopeless, At("u", "i", START)]))
+        joined = join_views(spark, loaded, (view_of(tmp_path / "t", DAY),))
+        rows = joined.select("value", F.spark_partition_id().alias("task")).collect()
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+    assert sorted({row.value for row in rows}, key=bool) == [None, 1.0]
+    assert len(rows) == 102
+    assert max(Counter(row.task for row in rows).values()) < 60
 
 
 def test_hot_keys_are_cut_into_slices_and_the_answer_stays(spark: Any, tmp_path: Path) -> None:
