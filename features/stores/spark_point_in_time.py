@@ -1,37 +1,26 @@
 """The point-in-time join on Spark: the same answer as features.stores.point_in_time, at any size.
 
-Spine rows and feature rows of a key are laid on one line of time, a feature row at the instant it
-became known, max(event, created). Walking along, the newest row so far, by (event, created, place),
-is what a spine row sees: a running maximum, so rows of an equal instant and rows that were known late
-need no care of their own. One view after the other adds its columns, and each spine row is read once:
-no row number is joined back, which Spark could give out anew when it computes a lost part again.
-
-A line of time is one task's work, and there are as many tasks as keep the rows of each few. A key with
-a large share of the rows has its line cut; see features.stores.spark_slices. Spine rows that can match
-nothing are dealt out to all tasks: they stand at the start of somebody's line, where nothing is known yet.
-
-Only built-in expressions run on rows.
+One view after the other adds its columns, as features.stores.spark_line tells, and each spine row is
+read once: no row number is joined back, which Spark could give out anew when it computes a lost part
+again. Only built-in expressions run on rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
-from operator import or_
+from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import FloatType, IntegralType, StringType
+from pyspark.sql.types import FloatType
 
+from features.stores.spark_line import any_null, walk
 from features.stores.spark_rows import named, rows_of
-from features.stores.spark_slices import carried, hot_keys, sliced
+from features.stores.spark_slices import hot_keys
 from features.stores.spark_spine import INSTANT, SparkSpine
 from features.stores.views import ViewColumns, check_spine
 
-ROWS_A_TASK = 250_000  # that a task sorts at most, where keys allow: as many as its caches are quick with
 FEW_FLOATS = 6  # an array of more of them takes less than as many fields of a row, of eight bytes each
 FEW = 100_000  # spine rows whose keys are sent to all executors, to leave out rows before they are moved
-_SPREAD = (StringType, IntegralType)  # keys that can be any number
 
 
 def join_views(spark: SparkSession, spine: SparkSpine, views: Sequence[ViewColumns]) -> DataFrame:
@@ -53,29 +42,18 @@ def join_views(spark: SparkSession, spine: SparkSpine, views: Sequence[ViewColum
         if count <= FEW:
             known = _within_reach(known, asked, names, view)
         hot = hot_keys(spark, asked.select(*names, "at"), known.select(*names, "at"), names)
-        tasks = (count + rows.most) // ROWS_A_TASK
-        joined = _walk(_asked(joined, rows.frame, view), known, hot, tasks, names, read, view)
+        seen = walk(_asked(joined, rows.frame, view), known, names, hot, count + rows.most)
+        joined = _with_features(seen, read, view)
     return joined.drop(INSTANT)
 
 
 def _asked(spine: DataFrame, rows: DataFrame, view: ViewColumns) -> DataFrame:
-    """Spine rows whole, in `asked`, beside their keys and their instant in `at`.
-
-    A row that can match nothing has no instant, and any key of text or of whole numbers.
-    """
-    types = [rows.schema[f"k{index}"].dataType for index in range(len(view.keys))]
-    own = [named(column).cast(kind) for column, kind in zip(view.keys.values(), types, strict=True)]
-    hopeless = _any_null([*own, F.col(INSTANT)])
-    anywhere = F.pmod(F.xxhash64(INSTANT, *own), F.lit(1 << 15))
+    """Spine rows whole, in `asked`, beside their keys and their instant in `at`."""
     keys = (
-        F.when(hopeless, anywhere.try_cast(kind)).otherwise(key) if isinstance(kind, _SPREAD) else key
-        for key, kind in zip(own, types, strict=True)
+        named(column).cast(rows.schema[f"k{index}"].dataType).alias(f"k{index}")
+        for index, column in enumerate(view.keys.values())
     )
-    return spine.select(
-        *(key.alias(f"k{index}") for index, key in enumerate(keys)),
-        F.when(~hopeless, F.col(INSTANT)).alias("at"),
-        F.struct("*").alias("asked"),
-    )
+    return spine.select(*keys, F.col(INSTANT).alias("at"), F.struct("*").alias("asked"))
 
 
 def _features(rows: DataFrame, view: ViewColumns) -> tuple[list[Column], list[Column]]:
@@ -97,7 +75,7 @@ def _features(rows: DataFrame, view: ViewColumns) -> tuple[list[Column], list[Co
 
 def _known(rows: DataFrame, names: Sequence[str], taken: Sequence[Column]) -> DataFrame:
     """Feature rows whole, in `known`, beside their keys and the instant they became known in `at`."""
-    return rows.where(~_any_null(map(F.col, names))).select(
+    return rows.where(~any_null(names)).select(
         *names,
         F.greatest("event", "created").alias("at"),
         F.struct("event", "created", "place", *taken).alias("known"),
@@ -113,28 +91,8 @@ def _within_reach(known: DataFrame, asked: DataFrame, names: Sequence[str], view
     return known.join(F.broadcast(reach), list(names)).where(usable).drop("first", "last")
 
 
-def _walk(
-    asked: DataFrame,
-    known: DataFrame,
-    hot: DataFrame | None,
-    tasks: int,
-    names: Sequence[str],
-    read: Sequence[Column],
-    view: ViewColumns,
-) -> DataFrame:
-    """The rows of `asked`, each with what the view knew at its instant."""
-    line = [*names] if hot is None else [*names, "slice"]
-    if hot is not None:
-        asked, known = sliced(asked, hot, names), sliced(known, hot, names)
-    rows = _in_turn(asked, 1).unionByName(_in_turn(known, 0), allowMissingColumns=True)
-    if hot is not None:
-        rows = rows.unionByName(_in_turn(carried(known, hot, names), 0), allowMissingColumns=True)
-    if tasks > int(rows.sparkSession.conf.get("spark.sql.shuffle.partitions")):
-        rows = rows.repartition(tasks, *line)
-    so_far = (
-        Window.partitionBy(*line).orderBy("turn").rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    )
-    seen = rows.withColumn("seen", F.max("known").over(so_far)).where(F.col("asked").isNotNull())
+def _with_features(seen: DataFrame, read: Sequence[Column], view: ViewColumns) -> DataFrame:
+    """The spine rows, each with the features of the row that it sees, unless that is too old."""
     age = F.col("asked")[INSTANT] - F.col("seen.event")
     fresh = age <= view.ttl_microseconds if view.ttl else F.lit(True)
     features = (
@@ -142,15 +100,3 @@ def _walk(
         for feature, column in zip(read, view.columns, strict=True)
     )
     return seen.select("asked.*", *features)
-
-
-def _in_turn(rows: DataFrame, turn: int) -> DataFrame:
-    """`rows` with their order on the line in `turn`, in place of `at`: of an instant, the lower `turn` first.
-
-    A row is as it will be sorted before it is moved, so that nobody has to copy it on the way.
-    """
-    return rows.withColumn("turn", F.col("at") * 2 + turn).drop("at")
-
-
-def _any_null(columns: Iterable[Column]) -> Column:
-    return reduce(or_, (column.isNull() for column in columns))
