@@ -135,7 +135,7 @@ def test_merged_days_have_the_sketch_of_all_their_events(spark: Any) -> None:
 
 
 def test_intraday_rows_count_the_ids_known_by_then_past_the_size_of_a_sketch(spark: Any) -> None:
-    events = within_three_hours(spark, 6_000).cache()
+    events = within_three_hours(spark, 2_400).cache()
     found = intraday(events)
     for hour in (0.2, 0.9, 1, 1.5, 2.999):
         before = [instant for instant in found if instant <= MIDNIGHT + HOUR * hour]
