@@ -43,7 +43,7 @@ def walk(
     line = [*names] if hot is None else [*names, "slice"]
     if hot is not None:
         asked, known = sliced(asked, hot, names), sliced(known, hot, names)
-    somewhere = F.when(any_null([*names, "at"]), F.hash("asked")).otherwise(F.hash(*line))
+    somewhere = F.when(any_null([*names, "at"]), _hash_of_row(asked)).otherwise(F.hash(*line))
     rows = _in_turn(asked, 1, somewhere)
     for some in [known] if hot is None else [known, carried(known, hot, names)]:
         rows = rows.unionByName(_in_turn(some, 0, F.hash(*line)), allowMissingColumns=True)
@@ -59,6 +59,12 @@ def walk(
 def any_null(names: Iterable[str]) -> Column:
     """Whether one of these columns is null."""
     return reduce(or_, (F.col(name).isNull() for name in names))
+
+
+def _hash_of_row(asked: DataFrame) -> Column:
+    """A hash of all in `asked` but maps, which Spark hashes not."""
+    fields = asked.select("asked.*").dtypes
+    return F.hash(*(F.col("asked")[name] for name, kind in fields if "map<" not in kind))
 
 
 def _in_turn(rows: DataFrame, turn: int, line: Column) -> DataFrame:

@@ -146,7 +146,8 @@ def test_rows_that_can_match_nothing_are_dealt_out_to_all_tasks(spark: Any, tmp_
     spark.conf.set("spark.sql.shuffle.partitions", "4")
     spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     try:
-        loaded = load_spark_spine(spark, spine_of([*hopeless, At("u", "i", START)]))
+        frame = spark.createDataFrame(spine_of([*hopeless, At("u", "i", START)]))
+        loaded = load_spark_spine(spark, frame.withColumn("shown", F.create_map(F.lit("place"), F.lit(1))))
         joined = join_views(spark, loaded, (view_of(tmp_path / "t", DAY),))
         rows = joined.select("value", F.spark_partition_id().alias("task")).collect()
     finally:
