@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from features.stores.offline import GatehouseOfflineStore
 from features.stores.retrieval import LakeRetrievalJob
 from tests.features.stores.stores import ROWS, SPINE, service_store
 from tests.features.stores.tables import MICROSECOND, START, Row
+from tests.spark_conf import changed
 
 pytestmark = pytest.mark.spark
 
@@ -52,6 +54,15 @@ def test_rows_meet_no_python_when_a_plan_is_made(spark: Any, store: FeatureStore
     assert "Window" in plan
     assert "Python" not in plan
     assert "mapInArrow" not in plan
+
+
+def test_rows_are_sorted_by_one_number_before_they_are_by_key(spark: Any, store: FeatureStore) -> None:
+    frame = features_of(store, spark.createDataFrame(SPINE)).to_spark_df()
+    plan = frame._jdf.queryExecution().executedPlan().toString()
+    by_key, by_number = (line.strip(" +-:") for line in plan.splitlines() if "Sort [" in line)
+    assert re.match(r"Sort \[hash#\d+ ASC NULLS FIRST, k0#", by_key)
+    assert re.match(r"Sort \[\(shiftleft\(.* ASC NULLS FIRST\], false", by_number)
+    assert by_number.count(" ASC ") == 1
 
 
 def test_spine_may_be_a_query_over_sparks_tables(spark: Any, store: FeatureStore) -> None:
@@ -91,11 +102,8 @@ def test_naive_instants_of_a_spark_frame_are_utc_whatever_the_sessions_zone(
         "SELECT 'v' user_id, 'i' item_id, EXPLODE(ARRAY(TIMESTAMP_NTZ'2026-01-01', "
         "TIMESTAMP_NTZ'2025-12-31 23:59:59.999999')) event_timestamp"
     )
-    spark.conf.set("spark.sql.session.timeZone", "Asia/Shanghai")
-    try:
+    with changed(spark, {"spark.sql.session.timeZone": "Asia/Shanghai"}):
         assert values(features_of(store, naive).to_spark_df()) == [None, 4.0]
-    finally:
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
 
 
 def test_parquet_file_holds_what_arrow_does(spark: Any, store: FeatureStore, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from features.declarations.groups import Aggregate, SequenceGroup
 from features.declarations.windows import DAY, days
 from tests.features.compile.spark.logs import FIRST, MIDNIGHT
 from tests.features.compile.spark.stages import shuffle_reads
+from tests.spark_conf import COALESCED, PARTITIONS, changed
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -64,17 +65,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def events(spark: Any, folder: Path) -> Iterator[Any]:
     """The log in Spark, with as many tasks to a shuffle as a small cluster has."""
-    changed = {
-        "spark.sql.shuffle.partitions": str(TASKS),
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
-        "spark.sql.files.openCostInBytes": str(128 * 1024 * 1024),  # a task for each file
-    }
-    before = {key: spark.conf.get(key) for key in changed}
-    for key, value in changed.items():
-        spark.conf.set(key, value)
-    yield spark.read.parquet(str(folder))
-    for key, value in before.items():
-        spark.conf.set(key, value)
+    one_task_a_file = {"spark.sql.files.openCostInBytes": str(128 * 1024 * 1024)}
+    with changed(spark, {PARTITIONS: str(TASKS), COALESCED: "false", **one_task_a_file}):
+        yield spark.read.parquet(str(folder))
 
 
 def features_of(group: Aggregate, events: Any) -> dict[str, Any]:
