@@ -23,9 +23,13 @@ def watch(folder: Path, points: list[CurvePoint]) -> None:
 
 
 def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves by step: files begun within one second are read in the order of their names, not of writing."""
     events = EventAccumulator(str(folder)).Reload()
     return {
-        tag: [(event.step, pytest.approx(event.value)) for event in events.Scalars(tag)]
+        tag: [
+            (event.step, pytest.approx(event.value))
+            for event in sorted(events.Scalars(tag), key=lambda event: event.step)
+        ]
         for tag in events.Tags()["scalars"]
     }
 
