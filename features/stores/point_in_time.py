@@ -78,27 +78,24 @@ class _Found:
         self, connection: duckdb.DuckDBPyConnection, lookup: Lookup, name: str, *, large: bool, again: bool
     ) -> None:
         self._connection, self._lookup, self._name, self._again = connection, lookup, name, again
-        self._find(by_hash=large and lookup.same_ids)
+        self._by_hash = large and lookup.same_ids
+        (find_by_hash if self._by_hash else find_by_number)(connection, lookup, name)
+        self._source = f"({lookup.rows.features})"
+        if again:
+            connection.execute(
+                f"CREATE TEMP TABLE at_{name} AS "
+                f"SELECT * FROM {self._source} WHERE place IN (SELECT place FROM {name})"
+            )
+            self._source = f"at_{name}"
 
     def features(self, table: pa.Table, start: int) -> list[tuple[str, pa.ChunkedArray]]:
         """Names and columns of the features for `table`, the spine's rows from `start` on."""
         read = self._read(start, table.num_rows)
         if self._by_hash and not self._are_of_their_keys(read, table):
-            self._find(by_hash=False)
+            self._mend()
             read = self._read(start, table.num_rows)
         columns = self._lookup.view.columns
         return [(column.output, read[f"f{number}"]) for number, column in enumerate(columns)]
-
-    def _find(self, *, by_hash: bool) -> None:
-        self._by_hash = by_hash
-        (find_by_hash if by_hash else find_by_number)(self._connection, self._lookup, self._name)
-        self._source = f"({self._lookup.rows.features})"
-        if self._again:
-            self._connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE at_{self._name} AS "
-                f"SELECT * FROM {self._source} WHERE place IN (SELECT place FROM {self._name})"
-            )
-            self._source = f"at_{self._name}"
 
     def _read(self, start: int, count: int) -> pa.Table:
         """Features, and keys where hashes were compared, in the spine's order; null where nothing is."""
@@ -118,3 +115,24 @@ class _Found:
             pc.all(pc.equal(read[name], table[column].cast(read[name].type))).as_py() is not False
             for name, column in keys
         )
+
+    def _mend(self) -> None:
+        """Find by number what spine rows see that a row of another key was found for, wherever they are."""
+        differ = " OR ".join(f"seen.{name} <> asked.{name}" for name in self._lookup.names)
+        self._connection.execute(f"""
+            CREATE TEMP TABLE mistaken AS
+            SELECT __row FROM {self._name} JOIN {self._source} AS seen USING (place)
+            JOIN ({self._lookup.asked}) AS asked USING (__row) WHERE {differ}
+        """)
+        find_by_number(self._connection, self._lookup.of_rows("mistaken"), "mended")
+        self._connection.execute(f"""
+            DELETE FROM {self._name} WHERE __row IN (FROM mistaken);
+            INSERT INTO {self._name} FROM mended
+        """)
+        if self._again:
+            self._connection.execute(f"""
+                INSERT INTO {self._source} FROM ({self._lookup.rows.features})
+                WHERE place IN (SELECT place FROM mended EXCEPT SELECT place FROM {self._source})
+            """)
+        self._connection.execute("DROP TABLE mistaken; DROP TABLE mended")
+        self._by_hash = False

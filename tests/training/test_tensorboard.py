@@ -23,7 +23,7 @@ def watch(folder: Path, points: list[CurvePoint]) -> None:
 
 
 def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves by step: files begun within one second are read in the order of their names, not of writing."""
+    """The curves by step: of files begun within one second, names do not tell which was first."""
     events = EventAccumulator(str(folder)).Reload()
     return {
         tag: [

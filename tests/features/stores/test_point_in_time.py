@@ -47,11 +47,17 @@ def joined(spine: pa.Table, lake: Lake, ttl: timedelta, chunk: int = 1000) -> pa
     ttl=st.sampled_from(TTLS),
     chunk=st.sampled_from([3, 1000]),
     large=st.sampled_from([BY_HASH, BY_NUMBER]),
+    key_hash=st.sampled_from(["hash({})", "hash({}) % 2"]),
 )
 def test_join_equals_brute_force_when_keys_ties_and_late_rows_are_random(
-    rows: list[Row], spine: list[At], ttl: timedelta, chunk: int, large: int
+    rows: list[Row], spine: list[At], ttl: timedelta, chunk: int, large: int, key_hash: str
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(point_in_time, "LARGE", large):
+    """With a hash of which half of the keys have the same, too."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(point_in_time, "LARGE", large),
+        mock.patch.object(places, "_HASH", key_hash),
+    ):
         lake = Lake(Path(folder))
         write_rows(lake, "t", rows)
         result = joined(spine_of(spine), lake, ttl, chunk)
