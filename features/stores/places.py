@@ -13,8 +13,8 @@ both; if it is of the spine row's very key, it is the newest of that key, so who
 compare keys. The table leaves out rows of keys that the spine lacks and those that no instant of their key
 can reach, which pays where the spine is small beside the view.
 
-DuckDB sorts by up to 16 bytes in half the time that it takes for more, and gives each column one beside its
-own. A rank has eight; so a hash is cut to the five that are left, in two columns.
+DuckDB sorts by up to 16 bytes much faster than by more, and gives each column one beside its own. A rank has
+eight; so a hash is cut to the five that are left, in two columns.
 """
 
 from __future__ import annotations
