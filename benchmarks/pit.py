@@ -97,7 +97,10 @@ def _run(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _times_as_fast(found: dict[str, dict[str, Any]], ours: str, theirs: str) -> float:
-    """The median of the turns' ratios: what slows a machine for minutes slows both contenders of a turn."""
+    """The median of the turns' ratios: what slows a machine for minutes slows both contenders of a turn.
+
+    Spark's turns are the joins of a session, the first beside the first: both have compiled as much by then.
+    """
     pairs = zip(found[theirs]["runs_s"], found[ours]["runs_s"], strict=True)
     return statistics.median(of_theirs / of_ours for of_theirs, of_ours in pairs)
 

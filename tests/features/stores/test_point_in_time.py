@@ -144,6 +144,19 @@ def test_keys_are_told_apart_when_their_hashes_meet(
     assert joined(spine, Lake(tmp_path), DAY, chunk)["value"].to_pylist() == [0.0, 1.0, 2.0, 3.0, None, None]
 
 
+@pytest.mark.parametrize("chunk", [1, 1000])
+def test_rows_come_once_when_one_key_hides_another_from_some_instant_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    """What was found rightly for an earlier row is what is found again for a later one."""
+    monkeypatch.setattr(places, "_HASH", "hash({}) % 1")
+    write_rows(
+        Lake(tmp_path), "t", [Row("u", "i", START, START, 1.0), Row("v", "i", START + DAY, START + DAY, 2.0)]
+    )
+    spine = spine_of([At("u", "i", START), At("u", "i", START + DAY), At("v", "i", START + DAY)])
+    assert joined(spine, Lake(tmp_path), timedelta(0), chunk)["value"].to_pylist() == [1.0, 1.0, 2.0]
+
+
 def test_keys_that_are_neither_text_nor_whole_numbers_are_joined(tmp_path: Path) -> None:
     keys = pa.array([bytes([n]) * 16 for n in range(3)], pa.uuid())
     times = pa.array([START] * 3, INSTANT)
