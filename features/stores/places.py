@@ -86,9 +86,9 @@ def find_by_hash(connection: duckdb.DuckDBPyConnection, lookup: Lookup, found: s
     whole = " AND ".join(f"{name} IS NOT NULL" for name in lookup.names)
     hashed = f"*, CASE WHEN {whole} THEN {_HASH.format(listed(lookup.names))} END AS hash"
     parts = listed(f"{part} AS {name}" for name, part in _HASH_PARTS.items())
-    in_time = "false" if lookup.last is None else f"created <= {lookup.last}"
     asked = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.asked}))"
-    known = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.rows.narrow}) WHERE {in_time})"
+    some = "false" if lookup.last is None else "true"
+    known = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.rows.narrow}) WHERE {some})"
     _join(connection, lookup, [*_HASH_PARTS], asked, known, found)
 
 
@@ -117,12 +117,16 @@ def _join(
     known: str,
     found: str,
 ) -> None:
-    """Make the table `found` of the last row of `known` for each of `asked`, SQL both, by their `numbers`."""
-    times = "min(least(event, created)), bool_or(created > event), bool_or(created < event)"
+    """Make the table `found` of the last row of `known` for each of `asked`, SQL both, by their `numbers`.
+
+    No event of `known` comes after the spine's last instant.
+    """
+    times = "min(event), bool_or(created > event), bool_or(created < event)"
     earliest, late, early = first_row(connection, f"SELECT {times} FROM ({known})")
     scale, key = _scale(lookup, earliest), listed(numbers)
     if late or early:
-        ranked = _in_order(scale, key, known, late=late, early=early)
+        in_time = f"FROM ({known}) WHERE created <= {lookup.last}"
+        ranked = _in_order(scale, key, in_time, late=late, early=early)
         event, place = "known.event", "known.place"
     else:  # the rank itself says both, and less is sorted
         ranked = f"SELECT {key}, {scale.pair('event', 'place')} AS rank FROM ({known})"
@@ -164,7 +168,7 @@ class _Scale:
 
 
 def _scale(lookup: Lookup, earliest: int | None) -> _Scale:
-    """The scale of the spine's instants, and of rows none of whose times is before `earliest`."""
+    """The scale of the spine's instants, and of rows none of whose events is before `earliest`."""
     places = lookup.rows.places
     if lookup.first is None or lookup.last is None:
         return _Scale(0, places, "BIGINT")

@@ -40,7 +40,7 @@ def join(
             one of its columns.
     """
     with connect(memory_limit) as connection:
-        loaded = load_spine(connection, spine)
+        loaded = load_spine(connection, spine, chunk)
         check_spine(loaded.columns, views)
         connection.execute("SET preserve_insertion_order = false")  # rows carry their numbers from here on
         instant = microseconds(loaded.timestamp, loaded.types[loaded.timestamp])

@@ -42,13 +42,15 @@ class Spine:
         return list(self.types)
 
 
-def load_spine(connection: duckdb.DuckDBPyConnection, spine: SpineLike) -> Spine:
+def load_spine(connection: duckdb.DuckDBPyConnection, spine: SpineLike, at_once: int) -> Spine:
     """Take a pandas frame, an Arrow table, a Parquet file's path or a SQL query as the spine.
+
+    A file of up to `at_once` rows is read into memory: the joins of all views and the result read it again.
 
     Raises:
         SpineError: no column, or more than one, could be the instant of a row.
     """
-    relation, batches = _relation(connection, spine)
+    relation, batches = _relation(connection, spine, at_once)
     types = column_types(connection, relation)
     del types["__row"]
     return Spine(relation, types, timestamp_column(types), batches)
@@ -76,23 +78,40 @@ def timestamp_column(types: dict[str, str]) -> str:
     )
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, spine: Any) -> tuple[str, Batches]:
+def _relation(connection: duckdb.DuckDBPyConnection, spine: Any, at_once: int) -> tuple[str, Batches]:
     """SQL that yields the spine's rows with their numbers, and how to read its own columns in order."""
     if is_parquet(spine):
         path = str(spine)
-        numbered = f"read_parquet({text(path)}, file_row_number = true)"
-        return f"(SELECT * RENAME (file_row_number AS __row) FROM {numbered})", lambda size: of_file(
-            path, size
-        )
-    if isinstance(spine, str):
+        if (whole := _read_whole(path, at_once)) is None:
+            numbered = f"read_parquet({text(path)}, file_row_number = true)"
+            relation = f"(SELECT * RENAME (file_row_number AS __row) FROM {numbered})"
+            return relation, lambda size: of_file(path, size)
+        spine = whole
+    elif isinstance(spine, str):
         connection.execute(
             "CREATE TEMP TABLE spine AS SELECT *, row_number() OVER () - 1 AS __row "
             f"FROM ({spine.strip().rstrip(';')})"
         )
         return "spine", lambda size: _of_query(connection, size)
     table = pa.Table.from_pandas(spine, preserve_index=False) if isinstance(spine, pd.DataFrame) else spine
-    connection.register("spine", table.append_column("__row", pa.array(np.arange(table.num_rows))))
+    comparable = pa.table([_comparable(column) for column in table.columns], table.column_names)
+    connection.register("spine", comparable.append_column("__row", pa.array(np.arange(table.num_rows))))
     return "spine", lambda size: of_table(table, size)
+
+
+def _read_whole(path: str, most: int) -> pa.Table | None:
+    """A Parquet file's rows, if there are at most so many."""
+    with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:  # decoded where it lies
+        return file.read() if file.metadata.num_rows <= most else None
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column in a type that DuckDB takes from Arrow; no key is nested, so what is becomes nulls."""
+    if pa.types.is_nested(column.type):
+        return pa.chunked_array([pa.nulls(len(column))])
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
+    return column.cast(pa.float64()) if pa.types.is_decimal256(column.type) else column
 
 
 def of_table(table: pa.Table, size: int) -> Iterator[pa.Table]:
