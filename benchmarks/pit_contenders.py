@@ -3,7 +3,10 @@
     python -m benchmarks.pit_contenders NAME FOLDER
 
 The last line printed is JSON: seconds of each run, peak resident megabytes (with the JVM of Spark), a digest
-of the rows. On Spark the join is run five times in one session, whose first run compiles most of its code.
+of the rows. All begin with the same files, the spine's too. On DuckDB they end with an Arrow table.
+
+On Spark the join is run five times in one session, whose first run compiles most of its code. The rows go to
+Spark's noop sink, which takes all and keeps none. A last run writes them to Parquet; they are digested there.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +35,30 @@ REFS = [f"{view}:{feature}" for view in VIEWS for feature in features_of(view)]
 TIMES = {"timestamp_field": "event_timestamp", "created_timestamp_column": "created_timestamp"}
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a contender did.
+
+    Attributes:
+        seconds: of each join.
+        result: a table, or SQL for one.
+        pids: processes beside this one that took memory.
+        written_s: seconds of a join whose rows were written to Parquet.
+    """
+
+    seconds: list[float]
+    result: pa.Table | str
+    pids: tuple[int, ...] = ()
+    written_s: float | None = None
+
+
 def main(name: str, folder: Path) -> None:
-    seconds, result, pids = CONTENDERS[name](folder)
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(pids), "digest": digest(result)}))  # noqa: T201
+    run = CONTENDERS[name](folder)
+    figures = {"seconds": run.seconds, "written_s": run.written_s, "peak_mb": peak_mb(run.pids)}
+    print(json.dumps(figures | {"digest": digest(run.result)}))  # noqa: T201
 
 
-def raw_asof(folder: Path) -> tuple[list[float], str, list[int]]:
+def raw_asof(folder: Path) -> Run:
     """What one would write by hand: an ASOF join for each view, over the same files."""
     joins = ""
     for view, keys in VIEWS.items():
@@ -56,45 +78,45 @@ def raw_asof(folder: Path) -> tuple[list[float], str, list[int]]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         table = connection.sql(query).to_arrow_table()
-    return [time.perf_counter() - begun], table, []
+    return Run([time.perf_counter() - begun], table)
 
 
-def duckdb_engine(folder: Path) -> tuple[list[float], pa.Table, list[int]]:
+def duckdb_engine(folder: Path) -> Run:
     store = feast_store(folder, "ours", OURS, lake_source(folder))
     begun = time.perf_counter()
     table = store.get_historical_features(folder / "spine.parquet", REFS).to_arrow()
-    return [time.perf_counter() - begun], table, []
+    return Run([time.perf_counter() - begun], table)
 
 
-def feast_duckdb(folder: Path) -> tuple[list[float], pa.Table, list[int]]:
+def feast_duckdb(folder: Path) -> Run:
     store = feast_store(folder, "feast_duckdb", {"type": "duckdb"}, file_source(folder))
-    spine = pq.read_table(folder / "spine.parquet").to_pandas()
     begun = time.perf_counter()
+    spine = pq.read_table(folder / "spine.parquet").to_pandas()  # it takes no file
     job = store.get_historical_features(spine, REFS, filter_by_created_timestamp=True)
     table = job.to_arrow()
-    return [time.perf_counter() - begun], table, []
+    return Run([time.perf_counter() - begun], table)
 
 
-def spark_engine(folder: Path) -> tuple[list[float], str, list[int]]:
+def spark_engine(folder: Path) -> Run:
     store = feast_store(folder, "ours_spark", OURS | {"engine": "spark"}, lake_source(folder))
     return on_spark(folder, store, "ours")
 
 
-def feast_spark(folder: Path) -> tuple[list[float], str, list[int]]:
+def feast_spark(folder: Path) -> Run:
     store = feast_store(folder, "feast_spark", {"type": "spark"}, spark_source(folder))
     return on_spark(folder, store, "feast")
 
 
-def ten_million(folder: Path) -> tuple[list[float], str, list[int]]:
+def ten_million(folder: Path) -> Run:
     """Our DuckDB engine on the long spine, to a Parquet file."""
     store = feast_store(folder, "long", OURS, lake_source(folder))
     out = folder / "long_out.parquet"
     begun = time.perf_counter()
     store.get_historical_features(folder / "long.parquet", REFS).to_parquet(out)
-    return [time.perf_counter() - begun], f"read_parquet('{out}')", []
+    return Run([time.perf_counter() - begun], f"read_parquet('{out}')")
 
 
-CONTENDERS: dict[str, Callable[[Path], tuple[list[float], Any, list[int]]]] = {
+CONTENDERS: dict[str, Callable[[Path], Run]] = {
     "raw_asof": raw_asof,
     "duckdb": duckdb_engine,
     "feast_duckdb": feast_duckdb,
@@ -105,8 +127,8 @@ CONTENDERS: dict[str, Callable[[Path], tuple[list[float], Any, list[int]]]] = {
 OURS = {"type": "features.stores.offline.GatehouseOfflineStore"}
 
 
-def on_spark(folder: Path, store: FeatureStore, name: str) -> tuple[list[float], str, list[int]]:
-    """Both Spark stores: one session and its settings, one spine by the same query; Spark writes."""
+def on_spark(folder: Path, store: FeatureStore, name: str) -> Run:
+    """Both Spark stores: one session and its settings, one spine by the same query."""
     from pyspark import SparkContext
 
     from pipelines.settings import Settings
@@ -116,12 +138,13 @@ def on_spark(folder: Path, store: FeatureStore, name: str) -> tuple[list[float],
     out = folder / f"{name}_out.parquet"
     spine = f"SELECT * FROM parquet.`{folder}/spine.parquet`"  # noqa: S608
     seconds = []
-    for _ in range(SPARK_RUNS):
+    for sink in [*["noop"] * SPARK_RUNS, "parquet"]:
         begun = time.perf_counter()
         job = store.get_historical_features(spine, REFS, filter_by_created_timestamp=True)
-        job.to_spark_df().write.mode("overwrite").parquet(str(out))
+        job.to_spark_df().write.mode("overwrite").format(sink).save(str(out))
         seconds.append(time.perf_counter() - begun)
-    return seconds, f"read_parquet('{out}/*.parquet')", [SparkContext._gateway.proc.pid]
+    *joins, written = seconds
+    return Run(joins, f"read_parquet('{out}/*.parquet')", (SparkContext._gateway.proc.pid,), written)
 
 
 def feast_store(
