@@ -87,8 +87,8 @@ def find_by_hash(connection: duckdb.DuckDBPyConnection, lookup: Lookup, found: s
     hashed = f"*, CASE WHEN {whole} THEN {_HASH.format(listed(lookup.names))} END AS hash"
     parts = listed(f"{part} AS {name}" for name, part in _HASH_PARTS.items())
     asked = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.asked}))"
-    some = "false" if lookup.last is None else "true"
-    known = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.rows.narrow}) WHERE {some})"
+    asked_at_all = "false" if lookup.last is None else "true"  # without an instant nothing bounds the ranks
+    known = f"SELECT *, {parts} FROM (SELECT {hashed} FROM ({lookup.rows.narrow}) WHERE {asked_at_all})"
     _join(connection, lookup, [*_HASH_PARTS], asked, known, found)
 
 
