@@ -6,7 +6,7 @@ The last line printed is JSON: seconds of each run, peak resident megabytes (wit
 of the rows. All begin with the same files, the spine's too. On DuckDB they end with an Arrow table.
 
 On Spark the join is run five times in one session, whose first run compiles most of its code. The rows go to
-Spark's noop sink, which takes all and keeps none. A last run writes them to Parquet; they are digested there.
+Spark's noop sink, which takes all and keeps none. A last run, timed apart, writes them to Parquet.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def spark_source(folder: Path) -> Callable[[str], Any]:
     )
 
 
-def digest(result: Any) -> str:
+def digest(result: pa.Table | str) -> str:
     """One number of all rows, whatever their order."""
     columns = ", ".join(["event_id", *(feature for view in VIEWS for feature in features_of(view))])
     relation = result if isinstance(result, str) else "result"
